@@ -1,0 +1,82 @@
+"""The certificates in service, and their replacement while phones are being served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ztp_server.domain.catalog import Catalog
+from ztp_server.pki.authority import ServerFiles, ensure_server_files
+from ztp_server.pki.contexts import https_context, mtls_context
+from ztp_server.pki.device import DeviceAuthority, DeviceCertificates, SubjectRule, load_authorities
+from ztp_server.pki.pair import is_issued_by
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """One consistent set: contexts for both TLS listeners, the makers' CAs and what they say of a phone."""
+
+    https: SSLContext
+    mtls: SSLContext
+    devices: DeviceCertificates
+    makers: frozenset[str]
+    ca_pem: str
+
+
+class CertificateFiles:
+    """Where the files are: the server's own folder, and the folders with makers' CAs."""
+
+    def __init__(self, folder: Path, names: Sequence[str], makers: Sequence[Path]) -> None:
+        self._folder = folder
+        self._names = names
+        self._makers = makers
+        self._looked_at: object = None
+
+    def load(self, catalog: Catalog) -> Certificates:
+        """Read everything anew, making our own certificate where there is none. Raises Misconfigured naming the file
+        that cannot be used; nothing in service is touched by that."""
+        files = ensure_server_files(self._folder, self._names)
+        self._looked_at = self._look()
+        authorities = load_authorities(self._makers)
+        return Certificates(
+            https=https_context(files),
+            mtls=mtls_context(files, authorities),
+            devices=DeviceCertificates(authorities, _subject_rules(catalog, authorities)),
+            makers=frozenset(authority.vendor for authority in authorities),
+            ca_pem=_ca_pem(files),
+        )
+
+    def changed(self) -> bool:
+        """Whether any file is another than when it was last loaded."""
+        return self._look() != self._looked_at
+
+    def _look(self) -> object:
+        found = []
+        for folder in (self._folder, *self._makers):
+            for path in sorted(folder.rglob("*")):
+                try:
+                    state = path.stat()
+                except OSError:
+                    continue
+                if path.is_file() and not path.name.startswith("."):
+                    found.append((str(path), state.st_mtime_ns, state.st_size, state.st_ino))
+        return found
+
+
+def _subject_rules(catalog: Catalog, authorities: Sequence[DeviceAuthority]) -> dict[str, SubjectRule]:
+    rules = {v.id: v.certificate for v in catalog.vendors.values() if v.certificate}
+    return {vendor: SubjectRule(rule.attribute, re.compile(rule.pattern)) for vendor, rule in rules.items()}
+
+
+def _ca_pem(files: ServerFiles) -> str:
+    """The CA that phones are told to trust: ca.pem if it signed the server's certificate, else the last of the chain
+    an operator put there, which is nearest to the root."""
+    chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    [ca] = x509.load_pem_x509_certificates(files.ca.read_bytes())[:1]
+    return (ca if is_issued_by(chain[0], ca) else chain[-1]).public_bytes(Encoding.PEM).decode()

@@ -1,0 +1,103 @@
+"""ztp base-settings"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ztp_server.cli.common import data_options, local_actor, read_changes, show_json, show_table, with_services
+from ztp_server.config import DataOptions
+
+
+@click.group("base-settings")
+def base_settings() -> None:
+    """Profiles for the phones of one family."""
+
+
+set_option = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting.")
+
+
+@base_settings.command("add")
+@click.argument("base_id", metavar="ID")
+@click.option("--model", required=True, help="The model whose family it is for.")
+@click.option("--name", default="", help="What people call it.")
+@set_option
+@data_options
+def add(base_id: str, model: str, name: str, assignments: Sequence[str], data: DataOptions) -> None:
+    """Add base settings."""
+    changes = read_changes(assignments, ())
+    with_services(data, lambda services: services.base_settings.add(local_actor(), base_id, name, model, changes))
+
+
+@base_settings.command("edit")
+@click.argument("base_id", metavar="ID")
+@click.option("--name", default=None)
+@set_option
+@click.option("--unset", multiple=True, metavar="NAME", help="Inherit a setting again.")
+@data_options
+def edit(base_id: str, name: str | None, assignments: Sequence[str], unset: Sequence[str], data: DataOptions) -> None:
+    """Change base settings: a new revision, which every phone on them gets at its next poll."""
+    changes = read_changes(assignments, unset)
+    base = with_services(data, lambda services: services.base_settings.edit(local_actor(), base_id, name, changes))
+    click.echo(f"revision {base.revision}")
+
+
+@base_settings.command("remove")
+@click.argument("base_id", metavar="ID")
+@data_options
+def remove(base_id: str, data: DataOptions) -> None:
+    """Remove base settings that no phone uses."""
+    with_services(data, lambda services: services.base_settings.remove(local_actor(), base_id))
+
+
+@base_settings.command("list")
+@click.option("--json", "as_json", is_flag=True)
+@data_options
+def list_base_settings(as_json: bool, data: DataOptions) -> None:
+    """List base settings."""
+
+    async def views(services: Any) -> list[dict[str, Any]]:
+        return [_view(services, base) for base in await services.base_settings.list()]
+
+    found = with_services(data, views)
+    if as_json:
+        return show_json(found)
+    show_table(("ID", "Name", "Model", "Revision"), [(b["id"], b["name"], b["model"], b["revision"]) for b in found])
+
+
+@base_settings.command("show")
+@click.argument("base_id", metavar="ID")
+@click.option("--revision", type=int, default=None, help="An older one.")
+@data_options
+def show(base_id: str, revision: int | None, data: DataOptions) -> None:
+    """Show base settings."""
+
+    async def view(services: Any) -> dict[str, Any]:
+        return _view(services, await services.base_settings.get(base_id, revision))
+
+    show_json(with_services(data, view))
+
+
+@base_settings.command("diff")
+@click.argument("base_id", metavar="ID")
+@click.argument("before", type=int)
+@click.argument("after", type=int)
+@data_options
+def diff(base_id: str, before: int, after: int, data: DataOptions) -> None:
+    """What changed between two revisions."""
+
+    async def both(services: Any) -> list[dict[str, Any]]:
+        return [_view(services, await services.base_settings.get(base_id, n))["settings"] for n in (before, after)]
+
+    old, new = with_services(data, both)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            click.echo(f"{name}: {old.get(name, 'inherited')} → {new.get(name, 'inherited')}")
+
+
+def _view(services: Any, base: Any) -> dict[str, Any]:
+    from ztp_server.services.views import base_settings_view
+
+    return base_settings_view(base, services.templates.catalog.settings)

@@ -1,0 +1,158 @@
+"""What the commands share: where the data is, how values are written, how errors end."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import getpass
+import json
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ztp_server.config import DataOptions, shipped_folder
+from ztp_server.domain.event import Actor
+from ztp_server.errors import BadValue, ImportRefused, ZtpError
+
+T = TypeVar("T")
+
+_PATH = click.Path(path_type=Path)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options every command has. They arrive as one argument, `data`. Errors of ours become one line and exit 1."""
+
+    @wraps(command)
+    def call(*args: Any, data: Path, database: str, templates: Path | None, certs: Path | None, **rest: Any) -> Any:
+        try:
+            return command(*args, data=DataOptions(data, database, templates, certs), **rest)
+        except ImportRefused as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            _fail(error)
+        except ZtpError as error:
+            _fail(error)
+
+    for option in (
+        click.option("--config", type=_PATH, envvar="ZTP_CONFIG", is_eager=True, expose_value=False, callback=_read_config,
+                     help="TOML file with options (their long names, _ for -)."),
+        click.option("--certs", type=_PATH, envvar="ZTP_CERTS", help="Makers' CAs, one folder a vendor.  [default: DATA/certs]"),
+        click.option("--templates", type=_PATH, envvar="ZTP_TEMPLATES", help="Your own templates.  [default: DATA/templates]"),
+        click.option("--database", default="", envvar="ZTP_DATABASE", help="Database URL.  [default: SQLite in DATA]"),
+        click.option("--data", type=_PATH, default=Path("var"), envvar="ZTP_DATA", show_default="./var", help="Data folder."),
+    ):  # fmt: skip
+        call = option(call)
+    return call
+
+
+def _fail(error: ZtpError) -> None:
+    click.echo(f"ztp: {error}", err=True)
+    raise SystemExit(1)
+
+
+def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
+    """The file's values stand below flags and environment: click asks its default map last."""
+    if path is None:
+        return
+    try:
+        ctx.default_map = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"--config {path}: {error}") from None
+    known = {parameter.name for parameter in ctx.command.params}
+    unknown = sorted(set(ctx.default_map) - known)
+    if unknown:
+        raise click.UsageError(f"--config {path}: unknown option {unknown[0]!r}")
+
+
+def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Open the services, do the work, close them."""
+
+    async def run() -> T:
+        from ztp_server.services.opening import open_services
+
+        services = await open_services(data.data, data.database_url, shipped_folder("templates"), data.own_templates)
+        try:
+            return await work(services)
+        finally:
+            await services.close()
+
+    return asyncio.run(run())
+
+
+def local_actor() -> Actor:
+    """Who is asking, on the command line: the operating system's user."""
+    try:
+        return Actor(f"local:{getpass.getuser()}")
+    except (KeyError, OSError):
+        return Actor("local")
+
+
+def read_changes(assignments: Iterable[str], unset: Iterable[str]) -> dict[str, Any]:
+    """`--set name=value` and `--unset name` as changes; None means: inherit it again."""
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{assignment!r} is not name=value", param_hint="--set")
+        changes[name.strip()] = from_file(value)
+    return changes | dict.fromkeys(unset)
+
+
+def from_file(value: str) -> str:
+    """A value, or with `@FILE` (`@-`: standard input) what stands there, so that secrets stay out of argv.
+    A value that begins with @ itself is written @@."""
+    if not value.startswith("@"):
+        return value
+    if value.startswith("@@"):
+        return value[1:]
+    try:
+        return sys.stdin.read().rstrip("\r\n") if value == "@-" else Path(value[1:]).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadValue(value, str(error)) from None
+
+
+def read_fields(option: str, text: str, known: Sequence[str]) -> dict[str, str]:
+    """`user=1001,"display_name=Sales, Madrid"` (CSV quoting) as a dictionary."""
+    fields: dict[str, str] = {}
+    for cell in next(csv.reader([text], skipinitialspace=True), []):
+        name, equals, value = cell.partition("=")
+        if not equals or name not in known:
+            raise click.BadParameter(
+                f"{cell.partition('=')[0]!r} is none of {', '.join(known)} (name=value)", param_hint=option
+            )
+        fields[name] = from_file(value)
+    return fields
+
+
+def show_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table as wide as the terminal, or plain tab-separated lines when nobody looks at it."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(_cell(value) for value in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    """Text for a terminal: what could move its cursor or begin another cell is escaped."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_cell, value))
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

@@ -1,0 +1,115 @@
+"""ztp serve"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+import click
+
+from ztp_server.cli.common import data_options
+from ztp_server.config import Address, DataOptions, ServeOptions, parse_proxies
+
+_STARTED = time.monotonic()
+
+
+def _listener(option: str, default: str, what: str) -> Any:
+    name = option.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        option, default=default, envvar=f"ZTP_{name}", show_default=True, metavar="HOST:PORT|off", help=what
+    )
+
+
+@click.command()
+@_listener("--phone-http", "0.0.0.0:8080", "Phones, plain HTTP: first knock and old firmware.")
+@_listener("--phone-https", "0.0.0.0:8443", "Phones, HTTPS.")
+@_listener("--phone-mtls", "0.0.0.0:8444", "Phones, HTTPS with their factory certificate.")
+@_listener("--admin", "127.0.0.1:8000", "Administrators: /healthz, /metrics.")
+@click.option(
+    "--public-name",
+    default="",
+    envvar="ZTP_PUBLIC_NAME",
+    help="Name or address phones know this server by.  [default: the host's own]",
+)
+@click.option(
+    "--ntp-server", default="", envvar="ZTP_NTP_SERVER", help="Time server a phone is told of at its first knock."
+)
+@click.option(
+    "--trusted-proxies",
+    default="",
+    envvar="ZTP_TRUSTED_PROXIES",
+    metavar="CIDRS",
+    help="Proxies whose X-Forwarded-For is believed.",
+)
+@click.option(
+    "--demo", is_flag=True, envvar="ZTP_DEMO", help="Demonstration data and phones, trusted on this machine only."
+)
+@click.option(
+    "--log",
+    "log_format",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    envvar="ZTP_LOG",
+    show_default=True,
+)
+@data_options
+@click.pass_context
+def serve(
+    ctx: click.Context, data: DataOptions, phone_http: str, phone_https: str, phone_mtls: str, admin: str,
+    public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log_format: str,
+) -> None:  # fmt: skip
+    """Serve phones until SIGTERM or Ctrl-C."""
+    options = ServeOptions(
+        data=data,
+        phone_http=Address.parse("--phone-http", phone_http),
+        phone_https=Address.parse("--phone-https", phone_https),
+        phone_mtls=Address.parse("--phone-mtls", phone_mtls),
+        admin=Address.parse("--admin", admin),
+        public_name=public_name,
+        ntp_server=ntp_server,
+        trusted_proxies=parse_proxies(trusted_proxies),
+        demo=demo,
+    )
+    from ztp_server import log
+
+    log.set_up(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
+    asyncio.run(ctx.obj(options, _say_where))
+
+
+def _say_where(app: Any) -> None:
+    """Where phones and the administrator connect, and what to try first."""
+    click.echo(f"Phones:         {'  '.join(app.address.server.urls.values())}")
+    if app.admin_address:
+        click.echo(f"Administrator:  http://{app.admin_address}/healthz  /metrics")
+    click.echo(f"CA for phones:  {app.options.data.data / 'tls' / 'ca.pem'}")
+    for problem in app.services.templates.snapshot.problems:
+        click.echo(f"template left out: {problem.file}:{problem.line}: {problem.reason}", err=True)
+    if app.options.demo:
+        _say_demo(app)
+    click.echo(f"Ready after {time.monotonic() - _STARTED:.2f} s. Stop with Ctrl-C.")
+    sys.stdout.flush()
+
+
+def _say_demo(app: Any) -> None:
+    """One command a listener that boots a demonstration phone with curl."""
+    from ztp_server.services.demo import demo_devices
+
+    data, urls = app.options.data.data, app.address.server.urls
+    devices = demo_devices(app.services, data)
+    if not devices:
+        return
+    device = devices[0]
+    rules = [rule for rule in device.vendor.file if rule.serve == "phone" and rule.placeholders == ["mac"]]
+    names = ",".join(rule.pattern.replace("{mac}", device.phone.mac) for rule in rules)
+    certificate = f"--cert {device.certificate} --key {device.key} "
+    click.echo(f"\nBoot the demonstration phone {device.phone.mac} ({device.phone.name}):")
+    for kind, flags in (
+        ("http", ""),
+        ("https", f"--cacert {data}/tls/ca.pem "),
+        ("mtls", f"--cacert {data}/tls/ca.pem {certificate}"),
+    ):
+        if kind in urls:
+            click.echo(f"  curl -sS {flags}'{urls[kind]}{{{names}}}'")
+    click.echo()

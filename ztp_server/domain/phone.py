@@ -1,0 +1,50 @@
+"""A phone, as an administrator records it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from ztp_server.domain.line_key import LineKey
+from ztp_server.domain.text import check_text
+from ztp_server.errors import BadValue
+
+PhoneCategory = Literal["managed", "unmanaged", "webrtc", "remote"]
+PHONE_CATEGORIES: tuple[str, ...] = get_args(PhoneCategory)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One SIP registration. An empty `auth_user` means the user itself; `password` never leaves but to the phone."""
+
+    user: str
+    auth_user: str = ""
+    password: str = field(default="", repr=False)
+    display_name: str = ""
+    label: str = ""
+
+    def checked(self, place: str) -> Line:
+        """Return self, or raise BadValue naming the field below `place`."""
+        if not self.user:
+            raise BadValue(f"{place}.user", "a line needs a SIP user")
+        for name in ("user", "auth_user", "password", "display_name", "label"):
+            check_text(f"{place}.{name}", getattr(self, name), max_length=128)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone record. `id` and `revision` belong to the store; `settings` holds overrides only."""
+
+    name: str
+    hardware_id: str
+    model: str
+    site: str
+    base_settings: str
+    category: str = "managed"
+    lines: tuple[Line, ...] = ()
+    line_keys: tuple[LineKey, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+    revision: int = 0

@@ -1,0 +1,117 @@
+"""What a phone asks and what it is given, in no protocol's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Listener = Literal["http", "https", "mtls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Whose factory certificate a connection showed."""
+
+    vendor: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneRequest:
+    """`path` is decoded once and has no leading slash; `address` is the phone's own, or empty when a proxy hides it.
+
+    `read` gives the body of an upload of at most so many bytes, or None when it is larger.
+    """
+
+    path: str
+    method: str = "GET"
+    user_agent: str = ""
+    certificate: Certified | None = None
+    address: str = ""
+    listener: Listener = "http"
+    read: Callable[[int], Awaitable[bytes | None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneFile:
+    """A whole, checked file. `kind` says what it is, for the log: `phone`, `bootstrap`, `public` or `upload`."""
+
+    body: bytes
+    content_type: str
+    etag: str
+    kind: str = "phone"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file on disk whose bytes were verified: firmware, or a plain file of a vendor folder."""
+
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where a phone should ask instead."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An upload is on disk for good. `created` when there was none of that name."""
+
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """An upload over its limit; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not for this phone, or not there: the phone is told the same for every reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """We failed, and have nothing good to give instead; the phone keeps what it has."""
+
+    reason: str
+
+
+Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Unavailable
+
+
+@dataclass(slots=True)
+class Outcome:
+    """An answer with what was learnt on the way, for the log and the check-in."""
+
+    answer: Answer
+    mac: str = ""
+    model: str = ""
+    vendor: str = ""
+    proof: str = ""
+    firmware: str = ""
+
+    @property
+    def status(self) -> int:
+        """The outcome as HTTP numbers it (RFC 9110, section 15), whatever protocol was spoken."""
+        if isinstance(self.answer, Kept):
+            return 201 if self.answer.created else 204
+        return _STATUS[type(self.answer)]
+
+
+_STATUS: dict[type, int] = {
+    PhoneFile: 200,
+    StoredFile: 200,
+    Redirect: 302,
+    Refusal: 404,
+    TooLarge: 413,
+    Unavailable: 503,
+}

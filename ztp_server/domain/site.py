@@ -1,0 +1,60 @@
+"""A place where phones stand, and which proofs count there."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ztp_server.errors import BadValue
+
+# RFC 1918 and RFC 4193: what an office network is made of.
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+PROOFS = ("certificate", "network")
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place. `networks` are CIDRs whose addresses prove a phone when `proofs` holds `network`;
+    without `plain_secrets`, plain HTTP gives nothing but the bootstrap file."""
+
+    id: str
+    name: str
+    networks: tuple[str, ...] = PRIVATE_NETWORKS
+    proofs: tuple[str, ...] = PROOFS
+    plain_secrets: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 0
+
+
+def check_slug(field_name: str, text: str) -> str:
+    """An id of a site, base settings or model: lower-case letters, digits, `-` and `_`."""
+    if not _SLUG.fullmatch(text):
+        raise BadValue(field_name, f"{text[:64]!r} is not an id (lower-case letters, digits, - and _, at most 64)")
+    return text
+
+
+def parse_networks(texts: list[str]) -> tuple[str, ...]:
+    """CIDRs in canonical form. Raises BadValue naming the one that is none."""
+    networks = []
+    for text in texts:
+        try:
+            networks.append(str(ipaddress.ip_network(text)))
+        except ValueError as error:
+            raise BadValue("networks", f"{text[:64]!r} is not a network such as 10.1.0.0/16 ({error})") from None
+    return tuple(dict.fromkeys(networks))
+
+
+def parse_proofs(texts: list[str]) -> tuple[str, ...]:
+    """Names of proofs that count at a site. Raises BadValue for an unknown one."""
+    for text in texts:
+        if text not in PROOFS:
+            raise BadValue("proofs", f"{text[:64]!r} is none of {', '.join(PROOFS)}")
+    return tuple(dict.fromkeys(texts))

@@ -1,0 +1,165 @@
+"""What a family and a model can do with a phone's values: refused when written, so that nothing surprises at a boot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ztp_server.domain.clock import ClockRule
+from ztp_server.domain.phone import Phone
+from ztp_server.domain.settings import CUSTOM, Value
+from ztp_server.domain.vendor import Family, Model
+from ztp_server.errors import BadValue
+
+# Layers an administrator writes for one family; what is set further out is meant for phones of several.
+FAMILY_LAYERS = frozenset({"base settings", "phone"})
+ADMINISTRATORS_LAYERS = FAMILY_LAYERS | {"site"}
+HOUR = 3600
+LAST_PORT = 65_535
+
+
+def check_values(family: Family, model: Model, values: Mapping[str, Any]) -> None:
+    """Refuse what base settings or a phone of this family must not set. Raises BadValue naming the setting."""
+    for name, value in values.items():
+        if name.startswith(CUSTOM):
+            _check_custom(family, name, value)
+            continue
+        support = family.support(name)
+        if support.state == "absent":
+            raise BadValue(f"settings.{name}", f"not on {family.name}: {support.absent}")
+        if support.state == "unproven":
+            raise BadValue(f"settings.{name}", f"not proven on {family.name}: use custom ({support.unproven})")
+        _check_value(family, model, name, value)
+
+
+def check_effective(family: Family, model: Model, values: Mapping[str, Value]) -> None:
+    """Refuse a value that reaches this phone from a wider layer and cannot be spelled for it, naming that layer."""
+    for name, value in values.items():
+        if value.layer not in ADMINISTRATORS_LAYERS or name.startswith(CUSTOM):
+            continue
+        if family.support(name).state == "parameter":
+            try:
+                _check_value(family, model, name, value.value)
+            except BadValue as error:
+                raise BadValue(error.field, f"{error.reason}; it comes from {value.source}") from None
+
+
+def check_ports(values: Mapping[str, Value]) -> None:
+    """Refuse a range of RTP ports that ends beyond the last port."""
+    if values["rtp_port_start"].value + values["rtp_port_count"].value - 1 > LAST_PORT:
+        raise BadValue("settings.rtp_port_start", f"the range of rtp_port_count ports ends beyond {LAST_PORT}")
+
+
+def check_clock(family: Family, clock: ClockRule, zone: str) -> None:
+    """Refuse a time zone the family cannot express. `zone` is what the administrator called it."""
+    if clock.utc_offset > family.latest_offset:
+        raise BadValue("settings.time_zone", f"{family.name} cannot express the offset of {zone}")
+    if not clock.has_dst:
+        return
+    advice = "set gmt_offset without daylight saving, and the maker's own parameters as custom"
+    if family.clock == "offset":
+        raise BadValue(
+            "settings.time_zone", f"{zone} has daylight saving by weekday, not proven on {family.name}: {advice}"
+        )
+    if not clock.within_day or clock.dst_offset != HOUR or _minutes(clock):
+        raise BadValue("settings.time_zone", f"{family.name} cannot express the daylight saving of {zone}: {advice}")
+
+
+def check_phone(family: Family, model: Model, phone: Phone) -> None:
+    """Refuse lines and keys the model does not have, and text the family's files cannot carry."""
+    if len(phone.lines) > model.lines:
+        raise BadValue("lines", f"{len(phone.lines)} lines, {model.name} has {model.lines}")
+    for number, line in enumerate(phone.lines, 1):
+        # What a file holds when the field is empty is checked as well: the user stands in for it.
+        for name in ("user", "auth_user", "display_name", "label"):
+            _check_text(family, f"lines.{number}.{name}", f"line.{name}", getattr(line, name) or line.user)
+        _check_text(family, f"lines.{number}.password", "line.password", line.password)
+    _check_keys(family, model, phone)
+
+
+def check_texts(family: Family, values: Mapping[str, Any]) -> None:
+    """Refuse text the family's files cannot carry, wherever it was set. Raises BadValue naming the setting."""
+    for name, value in values.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                _check_text(family, f"settings.{name}", f"settings.{name}", text)
+
+
+def _check_custom(family: Family, name: str, value: str) -> None:
+    if not re.fullmatch(family.custom_name, name.removeprefix(CUSTOM)):
+        raise BadValue(f"settings.{name}", f"not the name of a parameter of {family.name}")
+    _check_text(family, f"settings.{name}", "custom", value)
+
+
+def _check_value(family: Family, model: Model, name: str, value: Any) -> None:
+    support = family.support(name)
+    if support.values and value not in support.values:
+        proven = ", ".join(_spelled(v) for v in support.values)
+        raise BadValue(
+            f"settings.{name}", f"{_spelled(value)} is not proven on {family.name} (proven: {proven}): use custom"
+        )
+    low, high = support.minimum, support.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise BadValue(f"settings.{name}", f"{value} is out of the range of {family.name} ({low} to {high})")
+    if name == "codecs":
+        _check_codecs(model, value)
+
+
+def _check_codecs(model: Model, codecs: Sequence[str]) -> None:
+    for codec in codecs:
+        if codec not in model.codecs:
+            raise BadValue("settings.codecs", f"{model.name} has no {codec}; it has {', '.join(model.codecs)}")
+
+
+def _check_keys(family: Family, model: Model, phone: Phone) -> None:
+    _check_room(
+        "line_keys",
+        len([k for k in phone.line_keys if k.type != "none"]),
+        model.line_keys + model.speed_dial_keys,
+        model,
+    )
+    for number, key in enumerate(phone.line_keys, 1):
+        place = f"line_keys.{number}"
+        if key.type != "none" and key.type not in family.line_key_types:
+            proven = ", ".join(family.line_key_types)
+            raise BadValue(f"{place}.type", f"{key.type} is not proven on {family.name} (proven: {proven}): use custom")
+        _check_text(family, f"{place}.value", "key.value", key.value)
+        _check_text(family, f"{place}.label", "key.label", key.label)
+    if model.speed_dial_keys:
+        # The model keeps speed dials on buttons of their own, beside its line keys.
+        _check_room(
+            "line_keys",
+            sum(k.type == "speed_dial" for k in phone.line_keys),
+            model.speed_dial_keys,
+            model,
+            "speed dials",
+        )
+        _check_room("line_keys", sum(k.type == "line" for k in phone.line_keys), model.line_keys, model, "line keys")
+
+
+def _check_room(field: str, wanted: int, room: int, model: Model, what: str = "keys") -> None:
+    if wanted > room:
+        raise BadValue(field, f"{wanted} {what}, {model.name} has {room}")
+
+
+def _check_text(family: Family, field: str, kind: str, text: str) -> None:
+    limit = family.limits.get(kind)
+    if limit and len(text) > limit.max:
+        raise BadValue(field, f"{len(text)} characters, {family.name} takes at most {limit.max}")
+    if limit and limit.pattern and text and not re.fullmatch(limit.pattern, text):
+        raise BadValue(field, f"{family.name} takes {limit.says}")
+    if not family.text.edge_spaces and text != text.strip():
+        raise BadValue(field, f"{family.name} takes no spaces at the beginning or end")
+    if text in family.text.reserved:
+        raise BadValue(field, f"the word {text} means something else to {family.name}")
+
+
+def _minutes(clock: ClockRule) -> bool:
+    return any(t is not None and t.seconds % HOUR for t in (clock.dst_start, clock.dst_stop))
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

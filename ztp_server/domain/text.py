@@ -1,0 +1,27 @@
+"""Which text a field may hold, whatever file it ends up in."""
+
+from __future__ import annotations
+
+import re
+
+from ztp_server.errors import BadValue
+
+# Control characters (C0, DEL, C1), lone surrogates and the two noncharacters that XML 1.0 forbids (XML 1.0, section 2.2).
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_IN_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def forbidden_character(text: str, *, lines: bool = False) -> str | None:
+    """The first character no field may hold, as `U+000A`; None when the text is fine. `lines` allows LF."""
+    found = (_FORBIDDEN_IN_LINES if lines else _FORBIDDEN).search(text)
+    return f"U+{ord(found[0]):04X}" if found else None
+
+
+def check_text(field: str, text: str, *, max_length: int = 255, lines: bool = False) -> str:
+    """Return the text, or raise BadValue when it is too long or holds a character no phone file can carry."""
+    if len(text) > max_length:
+        raise BadValue(field, f"{len(text)} characters, at most {max_length}")
+    character = forbidden_character(text, lines=lines)
+    if character:
+        raise BadValue(field, f"character {character} is not allowed")
+    return text

@@ -1,0 +1,223 @@
+"""The rows of templates/<vendor>/vendor.toml: a maker, its families and models, and the files their phones ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ztp_server.domain.hardware_id import MAC_PATTERN
+
+CAPTURES = {
+    "mac": MAC_PATTERN,
+    "version": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    "part": r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*",
+    "model": r"[0-9A-Za-z_]+",
+}
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+Method = Literal["GET", "HEAD", "PUT"]
+
+
+class _Row(BaseModel):
+    """A table of vendor.toml: unknown keys are an error, and nothing changes once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pattern(_Row):
+    """A name with placeholders, as phones ask for it: `{mac}-phone.cfg`, `fw/{version}/{part}.sip.ld`."""
+
+    pattern: str
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        parts = _PLACEHOLDER.split(self.pattern)
+        source = "".join(f"(?P<{p}>{CAPTURES[p]})" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+        return re.compile(source, re.IGNORECASE)
+
+    @property
+    def placeholders(self) -> list[str]:
+        return _PLACEHOLDER.findall(self.pattern)
+
+
+class FileRule(Pattern):
+    """A file that is rendered. `serve` says to whom: the proven `phone` itself, anybody (`public`), or any phone
+    at its first knock over plain HTTP (`bootstrap`); `redirect` answers 302 to the steady address instead."""
+
+    template: str = ""
+    format: Literal["xml", "line", "pem"] = "xml"
+    content_type: str = "text/xml"
+    serve: Literal["phone", "public", "bootstrap", "redirect"] = "phone"
+    bootstrap: str = ""
+    families: tuple[str, ...] = ()
+
+
+class UploadRule(Pattern):
+    """A file a phone may PUT, read back and ask the size of; kept for this phone alone."""
+
+    max_bytes: int = Field(gt=0, le=16 * 1024 * 1024)
+    families: tuple[str, ...] = ()
+
+
+class FirmwareRule(Pattern):
+    """A name of a firmware image. What it leaves open is told by the phone that asks."""
+
+
+class CertificateRule(_Row):
+    """Where the MAC stands in the subject of a factory certificate, and who issues them. `example` is such a value
+    with `{MAC}` in it."""
+
+    attribute: str
+    pattern: str
+    example: str
+    issuers: tuple[str, ...] = ()
+    published_at: str = ""
+
+
+class TextRule(_Row):
+    """What the maker's parser of a file takes as a value. `reserved` words mean something else to it."""
+
+    edge_spaces: bool = True
+    reserved: tuple[str, ...] = ()
+
+
+class Limit(_Row):
+    """What a field of a phone may hold on a family: `pattern` must match whole; `says` tells a person what that is."""
+
+    max: int = 255
+    pattern: str = ""
+    says: str = ""
+
+
+class Support(_Row):
+    """What a family makes of a setting: exactly one of the first four is given.
+
+    parameter: rendered, by this name of the maker; `values`, or `minimum` and `maximum`, when only some are proven
+    server: what this server does with it, there being no parameter
+    absent: the family has no such thing
+    unproven: the spelling is not known well enough; never rendered
+    """
+
+    parameter: str = ""
+    server: str = ""
+    absent: str = ""
+    unproven: str = ""
+    values: tuple[Any, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    note: str = ""
+
+    @property
+    def state(self) -> str:
+        return next(state for state in ("parameter", "server", "absent", "unproven") if getattr(self, state))
+
+
+NOT_LISTED = Support(unproven="not looked into yet")
+
+
+class BootStep(_Row):
+    """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what to ask."""
+
+    method: Method = "GET"
+    path: str = ""
+    otherwise: str = ""
+    listed_in: str = ""
+    firmware_in: str = ""
+    names: tuple[str, ...] = ()
+    reads: bool = False
+    optional: bool = False
+
+
+class Reading(_Row):
+    """How a phone of the family reads what it gets; for the simulator. `{n}` counts lines from `first_line`."""
+
+    format: Literal["xml", "line"]
+    address: str
+    ca: str = ""
+    ca_url: str = ""
+    first_line: int = 1
+    user: str
+    server: str
+    transport: str
+    enabled: str = ""
+
+
+class Notify(_Row):
+    """SIP events a phone of the family understands."""
+
+    resync: str
+    restart: str = ""
+
+
+class Model(_Row):
+    """A row of facts. `codecs` are MIME names; `line_keys` and `lines` are how many the phone has."""
+
+    id: str
+    name: str
+    family: str
+    user_agent: str
+    lines: int
+    line_keys: int
+    codecs: tuple[str, ...]
+    part: str = ""
+    speed_dial_keys: int = 0
+    defaults: Mapping[str, Any] = {}
+
+
+class Family(_Row):
+    """Phones that understand the same files. `clock` is what they can be told of daylight saving, `latest_offset` the
+    greatest offset from UTC in seconds."""
+
+    name: str
+    factory_certificate: bool
+    line_key_types: tuple[str, ...]
+    clock: Literal["offset", "weekly_dst"]
+    latest_offset: int = 50_400
+    custom_name: str
+    boot: tuple[BootStep, ...]
+    reading: Reading
+    user_agent_example: str
+    notify: Notify
+    text: TextRule = TextRule()
+    defaults: Mapping[str, Any] = {}
+    limits: Mapping[str, Limit] = {}
+    settings: Mapping[str, Support] = {}
+
+    def support(self, setting: str) -> Support:
+        return self.settings.get(setting, NOT_LISTED)
+
+
+class DemoPhone(_Row):
+    """A phone of the demonstration data (`ztp serve --demo`)."""
+
+    model: str
+    mac: str
+    name: str
+    line_keys: tuple[Mapping[str, Any], ...] = ()
+
+
+class Vendor(_Row):
+    """A maker. `id` is the name of its folder."""
+
+    id: str
+    name: str
+    ouis: tuple[str, ...]
+    user_agents: tuple[str, ...]
+    application_stage: str = ""
+    certificate: CertificateRule | None = None
+    defaults: Mapping[str, Any] = {}
+    maps: Mapping[str, Mapping[str, Any]] = {}
+    file: tuple[FileRule, ...] = ()
+    upload: tuple[UploadRule, ...] = ()
+    firmware: tuple[FirmwareRule, ...] = ()
+    family: Mapping[str, Family]
+    model: tuple[Model, ...]
+    demo: tuple[DemoPhone, ...] = ()
+
+    @cached_property
+    def user_agent_patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(map(re.compile, self.user_agents))

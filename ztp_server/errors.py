@@ -1,0 +1,80 @@
+"""Every error of ours, and what a door should make of it.
+
+    ZtpError                   one line for a person: what, where, and how to mend it
+    ├── Refused                the request is understood and not done (CLI: exit code 1)
+    │   ├── BadValue           a field holds what it must not; names the field
+    │   ├── NotFound           no such phone, site, base settings, model, firmware
+    │   ├── Conflict           it exists already, or is in use
+    │   └── ImportRefused      a CSV with bad rows; every row named
+    ├── Misconfigured          the server cannot start like this: file, port, folder, database
+    ├── TemplateError          a template or vendor.toml is wrong; names file and line
+    └── StoreUnavailable       the database cannot answer now
+
+A message never holds a secret: whoever raises names the field, not its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ZtpError(Exception):
+    """Root of our errors. `str(error)` is one line for a person."""
+
+
+class Refused(ZtpError):
+    """The request is understood and will not be done."""
+
+
+class BadValue(Refused):
+    """A value that a field must not hold.
+
+    `field` is the dotted name an administrator knows: `settings.rtp_dscp`, `lines.1.password`.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+    def within(self, prefix: str) -> BadValue:
+        """The same refusal with the field named from further out."""
+        return BadValue(f"{prefix}.{self.field}", self.reason)
+
+
+class NotFound(Refused):
+    """Nothing of that name."""
+
+
+class Conflict(Refused):
+    """It exists already, or something still uses it."""
+
+
+class ImportRefused(Refused):
+    """A file of many rows that was not imported, because of the rows named in `problems`."""
+
+    def __init__(self, file: str, problems: Sequence[str]) -> None:
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__(f"{file}: {len(problems)} {noun}, nothing imported")
+        self.problems = list(problems)
+
+
+class Misconfigured(ZtpError):
+    """The server cannot start or go on like this; the message names the file, port or folder."""
+
+
+class TemplateError(ZtpError):
+    """A template or vendor.toml that cannot be used.
+
+    `file` is relative to the templates folder (`poly/vvx/settings.cfg.j2`); `line` counts from 1, 0 when unknown.
+    """
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class StoreUnavailable(ZtpError):
+    """The database cannot answer now; nothing is known about the data."""

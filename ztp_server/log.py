@@ -1,0 +1,45 @@
+"""Log lines: JSON objects, one a line, or coloured text on a terminal. No secret reaches them: nobody passes one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+# A line is data, not a channel to the reader's terminal: controls and bidirectional marks are escaped by json.dumps
+# (ensure_ascii); what phones say is cut to this length.
+LONGEST_VALUE = 256
+
+
+def set_up(*, as_json: bool) -> None:
+    """Send everything to standard error. Called once, by the command that serves."""
+    renderer: Any = structlog.processors.JSONRenderer(serializer=_dump) if as_json else structlog.dev.ConsoleRenderer()
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _cut,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _cut(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
+    for name, value in fields.items():
+        if isinstance(value, str) and len(value) > LONGEST_VALUE:
+            fields[name] = value[:LONGEST_VALUE] + "…"
+        if isinstance(value, str) and not value.isprintable():
+            fields[name] = value.encode("unicode_escape").decode()[:LONGEST_VALUE]
+    return fields
+
+
+def _dump(fields: dict[str, Any], **_options: Any) -> str:
+    return json.dumps(fields, ensure_ascii=True, default=str)

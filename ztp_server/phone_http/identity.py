@@ -1,0 +1,80 @@
+"""An HTTP request → PhoneRequest: what is asked, and what the connection proves of who asks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+
+from ztp_server.domain.request import Certified
+from ztp_server.domain.site import Network
+from ztp_server.pki.device import DeviceCertificates
+
+_ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00|25)", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_PATH = re.compile(r"[A-Za-z0-9_~@+=,:;.-]+(?:/[A-Za-z0-9_~@+=,:;. -]+)*")
+_FORWARDED_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+
+
+def requested_path(target: str) -> str | None:
+    """The path of a request target, decoded once, without leading slashes; None for what no phone would ask.
+
+    An absolute-form target (RFC 9112, section 3.2.2) is its path. What decodes to a separator, NUL or another
+    percent sign is refused rather than interpreted.
+    """
+    absolute = _ABSOLUTE_FORM.match(target)
+    path = (target[absolute.end() :] if absolute else target).partition("?")[0].partition("#")[0]
+    if _ENCODED_SEPARATOR.search(path):
+        return None
+    try:
+        name = unquote_to_bytes(path).decode("ascii").lstrip("/")
+    except UnicodeDecodeError:
+        return None
+    if len(name) > 255 or not _PATH.fullmatch(name) or any(part in (".", "..") for part in name.split("/")):
+        return None
+    return name
+
+
+def phone_address(request: web.BaseRequest, trusted_proxies: Sequence[Network]) -> str:
+    """The address of the phone itself, or an empty text when a proxy stands between and is not trusted to tell it."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    address = peer[0].partition("%")[0] if peer else ""
+    forwarded = [name for name in _FORWARDED_HEADERS if name in request.headers]
+    if not forwarded:
+        return address
+    if forwarded != ["X-Forwarded-For"] or not _is_among(address, trusted_proxies):
+        return ""
+    return _first_untrusted(request.headers.getall("X-Forwarded-For"), trusted_proxies)
+
+
+def _first_untrusted(headers: Sequence[str], trusted_proxies: Sequence[Network]) -> str:
+    """Each proxy appends whom it heard from: the last address that is no proxy of ours is the phone's."""
+    for hop in reversed([hop.strip() for header in headers for hop in header.split(",")]):
+        if not _is_among(hop, trusted_proxies):
+            return hop if _is_address(hop) else ""
+    return ""
+
+
+def _is_among(address: str, networks: Sequence[Network]) -> bool:
+    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> Certified | None:
+    """Whom the connection's client certificate names. Asked on every request: a TLS session outlives trust."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    if not isinstance(tls, ssl.SSLObject):
+        return None
+    device = certificates.identify(tls)
+    return Certified(device.vendor, device.mac) if device else None

@@ -1,0 +1,162 @@
+"""HTTP in, HTTP out. There is one route: whatever a phone asks goes to Provisioning.answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import hdrs, web
+
+from ztp_server.domain.request import (
+    Kept,
+    Listener,
+    Outcome,
+    PhoneFile,
+    PhoneRequest,
+    Redirect,
+    Refusal,
+    StoredFile,
+    TooLarge,
+)
+from ztp_server.domain.site import Network
+from ztp_server.metrics import Metrics
+from ztp_server.phone_http.identity import certified, phone_address, requested_path
+from ztp_server.pki.device import DeviceCertificates
+from ztp_server.services.provisioning import Provisioning
+
+# An upload that takes longer is no phone's.
+UPLOAD_SECONDS = 30
+_METHODS = ("GET", "HEAD", "PUT")
+
+log = structlog.get_logger()
+
+
+class PhoneDoor:
+    """What the listeners for phones share."""
+
+    def __init__(
+        self,
+        provisioning: Provisioning,
+        certificates: DeviceCertificates,
+        trusted_proxies: Sequence[Network],
+        metrics: Metrics,
+    ) -> None:
+        self._provisioning = provisioning
+        self.certificates = certificates
+        self._trusted_proxies = trusted_proxies
+        self._metrics = metrics
+
+    def handler(self, listener: Listener) -> _Handler:
+        """The request handler of one listener."""
+        return _Handler(self, listener)
+
+    async def serve(self, request: web.BaseRequest, listener: Listener) -> web.StreamResponse:
+        started = time.perf_counter()
+        path = requested_path(request.raw_path)
+        if path is None or request.method not in _METHODS:
+            outcome = Outcome(Refusal("not a name that phones ask for"))
+        else:
+            outcome = await self._provisioning.answer(self._phone_request(request, path, listener))
+        response = _response(request, outcome)
+        if isinstance(response, web.FileResponse):
+            await _send(request, response)
+        self._note(request, listener, path or "", outcome, response, time.perf_counter() - started)
+        return response
+
+    def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> PhoneRequest:
+        return PhoneRequest(
+            path=path,
+            method=request.method,
+            user_agent=request.headers.get(hdrs.USER_AGENT, "")[:512],
+            certificate=certified(request, self.certificates) if listener == "mtls" else None,
+            address=phone_address(request, self._trusted_proxies),
+            listener=listener,
+            read=lambda most: _read(request, most),
+        )
+
+    def _note(
+        self,
+        request: web.BaseRequest,
+        listener: Listener,
+        path: str,
+        outcome: Outcome,
+        response: web.StreamResponse,
+        seconds: float,
+    ) -> None:
+        size = response.body_length if response.prepared else len(getattr(response, "body", None) or b"")
+        self._metrics.observe(listener, outcome.vendor, response.status, size, seconds)
+        log.info(
+            "request",
+            listener=listener,
+            method=request.method,
+            file=path,
+            status=response.status,
+            bytes=size,
+            ms=round(seconds * 1000, 2),
+            mac=outcome.mac,
+            model=outcome.model,
+            firmware=outcome.firmware,
+            proof=outcome.proof,
+            address=request.remote,
+            reason=getattr(outcome.answer, "reason", ""),
+        )
+
+
+class _Handler:
+    def __init__(self, door: PhoneDoor, listener: Listener) -> None:
+        self._door = door
+        self._listener = listener
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._door.serve(request, self._listener)
+
+
+async def _send(request: web.BaseRequest, response: web.FileResponse) -> None:
+    """Send a large file. Phones hang up once the header of an image tells them that they have it: no error."""
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+
+
+async def _read(request: web.BaseRequest, most: int) -> bytes | None:
+    """The body, or None when it is larger than `most` bytes, packed, or does not come in time."""
+    if request.headers.get(hdrs.CONTENT_ENCODING) or (request.content_length or 0) > most:
+        return None
+    body = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > most:
+                    return None
+    except TimeoutError:
+        return None
+    return bytes(body)
+
+
+def _response(request: web.BaseRequest, outcome: Outcome) -> web.StreamResponse:
+    """An outcome as HTTP. Every refusal is the same, whatever its reason."""
+    answer = outcome.answer
+    if isinstance(answer, PhoneFile):
+        return _file_response(request, answer)
+    if isinstance(answer, StoredFile):
+        return web.FileResponse(answer.path, headers={hdrs.CONTENT_TYPE: "application/octet-stream"})
+    if isinstance(answer, Redirect):
+        return web.Response(status=302, headers={hdrs.LOCATION: answer.location})
+    if isinstance(answer, Kept):
+        return web.Response(status=201 if answer.created else 204)
+    response = web.Response(status=outcome.status)
+    if isinstance(answer, TooLarge):
+        # What was not read of the body must not be taken for the next request.
+        response.force_close()
+    return response
+
+
+def _file_response(request: web.BaseRequest, file: PhoneFile) -> web.Response:
+    etag = f'"{file.etag}"'
+    headers = {hdrs.CONTENT_TYPE: file.content_type, hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "no-store"}
+    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+        return web.Response(status=304, headers={hdrs.ETAG: etag})
+    return web.Response(body=file.body, headers=headers)

@@ -1,0 +1,1 @@
+"""Our own certificates, TLS contexts, and whom a phone's factory certificate belongs to."""

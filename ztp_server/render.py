@@ -1,0 +1,202 @@
+"""Template and values → the bytes of a file, checked before anybody gets them.
+
+Escaping is by the kind of file, not by the author: every expression of a template goes through the writer of its format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+import jinja2
+from jinja2 import nodes
+from lxml import etree
+
+from ztp_server.domain.text import forbidden_character
+from ztp_server.errors import TemplateError
+from ztp_server.filters import FILTERS
+
+NAMES = frozenset(
+    ["settings", "phone", "lines", "unused_lines", "line_keys", "model", "site", "map", "clock", "server", "firmware", "custom"]
+)  # fmt: skip
+TESTS = frozenset({"defined", "eq", "ne", "in"})
+_XML_ATTRIBUTE = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+_NODES = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.If,
+    nodes.For, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
+    nodes.Add, nodes.Sub, nodes.FloorDiv, nodes.Concat, nodes.Assign, nodes.Include, nodes.List, nodes.Tuple,
+)  # fmt: skip
+_XML_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+
+
+class _Environment(jinja2.Environment):
+    """Attribute access reaches the entries of a mapping and nothing else, so that no object has methods to a template."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, (Mapping, jinja2.runtime.LoopContext)):
+            return self.getitem(obj, attribute) if isinstance(obj, Mapping) else getattr(obj, attribute)
+        return self.undefined(obj=obj, name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        try:
+            return obj[argument]
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
+
+
+def _plain(value: Any) -> str:
+    """Numbers and text as they are, a switch as 1 or 0, which the makers' formats have in common."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # StrictUndefined says which name is missing
+    raise ValueError(f"a template may write text, numbers and switches, not {type(value).__name__}")
+
+
+def _xml_value(value: Any) -> str:
+    text = _plain(value)
+    character = forbidden_character(text.replace("\t", " ").replace("\r", " "), lines=True)
+    if character:
+        raise ValueError(f"a value holds the character {character}")
+    return escape(text, _XML_ATTRIBUTE)
+
+
+def _line_value(value: Any) -> str:
+    text = _plain(value)
+    character = forbidden_character(text)
+    if character:
+        raise ValueError(f"a value holds the character {character}")
+    return text
+
+
+def _pem_value(value: Any) -> str:
+    return _plain(value)
+
+
+_WRITERS: Mapping[str, Callable[[Any], str]] = {"xml": _xml_value, "line": _line_value, "pem": _pem_value}
+
+
+class Renderer:
+    """Compiled templates of one snapshot of the folders. `sources` maps `poly/vvx/settings.cfg.j2` to its text."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._environments = {name: _environment(writer, sources) for name, writer in _WRITERS.items()}
+
+    def check(self, template: str, file_format: str, within: tuple[str, ...] = ()) -> None:
+        """Raise TemplateError when a template uses what is not given to it. What passes may run in this process."""
+        if template in within:
+            raise TemplateError(template, 0, "includes itself")
+        try:
+            tree = self._environments[file_format].parse(self._source(template), filename=template)
+            _check_tree(tree, template)
+            self._environments[file_format].get_template(template)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(template, error.lineno, error.message or "syntax error") from None
+        for included in tree.find_all(nodes.Include):
+            self.check(included.template.value, file_format, (*within, template))  # type: ignore[attr-defined]
+
+    def _source(self, template: str) -> str:
+        try:
+            return self._sources[template]
+        except KeyError:
+            raise TemplateError(template, 0, "no such template") from None
+
+    def render(self, template: str, file_format: str, context: Mapping[str, Any]) -> bytes:
+        """The whole file. Raises TemplateError with the line that failed; never returns what a phone could not read."""
+        try:
+            text = self._environments[file_format].get_template(template).render(context)
+        except Exception as error:
+            file, line = _where(error, template)
+            raise TemplateError(file, line, str(error)) from error
+        if file_format == "line":
+            text = _with_custom(text, context["custom"])
+        body = text.encode()
+        if file_format == "xml":
+            _check_xml(template, body)
+        return body
+
+
+def _environment(writer: Callable[[Any], str], sources: Mapping[str, str]) -> _Environment:
+    environment = _Environment(
+        # The name doubles as file name, so that an error can say file and line.
+        loader=jinja2.FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
+        undefined=jinja2.StrictUndefined,
+        finalize=writer,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    environment.filters = dict(FILTERS)
+    environment.globals = {}
+    return environment
+
+
+def _check_tree(tree: nodes.Template, file: str) -> None:
+    """A template is data: declared names, loops over given lists, listed filters and tests, and nothing that calls."""
+    local = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"} | {"loop"}
+    for node in _walk(tree):
+        problem = _problem(node, local)
+        if problem:
+            raise TemplateError(file, node.lineno, problem)
+
+
+def _walk(node: nodes.Node) -> list[nodes.Node]:
+    found = [node]
+    for child in node.iter_child_nodes():
+        found += _walk(child)
+    return found
+
+
+def _problem(node: nodes.Node, local: set[str]) -> str | None:
+    if not isinstance(node, _NODES):
+        return f"{type(node).__name__.lower()} is not allowed in a template"
+    if isinstance(node, nodes.Name) and node.name not in NAMES | local:
+        return f"unknown name {node.name!r}"
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        return f"name {node.attr!r} is not allowed"
+    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+        return f"unknown filter {node.name!r}"
+    if isinstance(node, nodes.Test) and node.name not in TESTS:
+        return f"unknown test {node.name!r}"
+    if isinstance(node, nodes.Include) and not isinstance(node.template, nodes.Const):
+        return "include takes a name in quotes"
+    if isinstance(node, nodes.For) and node.recursive:
+        return "a recursive loop is not allowed"
+    return None
+
+
+def _where(error: Exception, template: str) -> tuple[str, int]:
+    """File and line of the template that failed: Jinja rewrites tracebacks to the template's own lines."""
+    place = (template, 0)
+    trace = error.__traceback__
+    while trace:
+        file = trace.tb_frame.f_code.co_filename
+        if file.endswith(".j2"):
+            place = (file, trace.tb_lineno)
+        trace = trace.tb_next
+    return place
+
+
+def _check_xml(template: str, body: bytes) -> None:
+    try:
+        etree.fromstring(body, _XML_PARSER)
+    except etree.XMLSyntaxError as error:
+        raise TemplateError(template, 0, f"the result is not well-formed XML: {error.msg}") from None
+
+
+def _with_custom(text: str, custom: Mapping[str, str]) -> str:
+    """Raw parameters take the place of the lines they name, or follow at the end: no parameter stands twice."""
+    if not custom:
+        return text
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also split at U+2028
+    kept = [line for line in lines if line.partition("=")[0] not in custom]
+    added = [f"{name}={_line_value(value)}\n" for name, value in custom.items()]
+    return "".join(kept + added)

@@ -1,0 +1,55 @@
+"""Where phones find this server, and which door each kind of phone should come back to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Set
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ztp_server.domain.template_context import Server
+from ztp_server.domain.vendor import Family, Vendor
+from ztp_server.store import Store
+
+_META = "address"
+
+
+@dataclass
+class ServerAddress:
+    """`server` is what templates are told; `trusted_makers` are the vendors of which a CA is loaded, so that their
+    phones can come back with their factory certificate. Replaced as a whole when certificates change."""
+
+    server: Server
+    trusted_makers: Set[str] = field(default_factory=frozenset)
+
+    def steady_url(self, vendor: Vendor, family: Family) -> str:
+        """The listener with client certificates if the family has them and the maker's CA is known, else HTTPS."""
+        if family.factory_certificate and vendor.id in self.trusted_makers and "mtls" in self.server.urls:
+            return self.server.urls["mtls"]
+        return self.server.urls.get("https") or self.server.urls.get("mtls") or self.server.urls.get("http", "")
+
+    def phone_url(self, vendor: Vendor, family: Family, settings: dict[str, Any]) -> str:
+        """The steady address of one phone: its own setting goes first."""
+        url: str = settings["provisioning_url"]
+        return url or self.steady_url(vendor, family)
+
+
+async def last_address(store: Store) -> ServerAddress:
+    """The address this data was last served under, so that tools beside the server speak of the same one."""
+    async with store.read() as session:
+        text = await session.meta.get(_META)
+    if text is None:
+        return ServerAddress(Server({}, ""))
+    saved = json.loads(text)
+    return ServerAddress(Server(**saved["server"]), frozenset(saved["trusted_makers"]))
+
+
+async def keep_address(store: Store, address: ServerAddress) -> None:
+    """Write the address down for `last_address`, unless it stands there already."""
+    saved = {"server": asdict(address.server), "trusted_makers": sorted(address.trusted_makers)}
+    text = json.dumps(saved, sort_keys=True)
+    async with store.read() as session:
+        known = await session.meta.get(_META)
+    if known != text:
+        async with store.write() as session:
+            await session.meta.set(_META, text)

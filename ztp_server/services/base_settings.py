@@ -1,0 +1,78 @@
+"""Base settings: add, list, edit (a new revision each time), remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ztp_server.domain.base_settings import BaseSettings
+from ztp_server.domain.event import Actor
+from ztp_server.domain.site import check_slug
+from ztp_server.domain.support import check_clock, check_texts, check_values
+from ztp_server.errors import BadValue, ZtpError
+from ztp_server.services.checks import Changes, changed_settings, checked_name, known_model
+from ztp_server.services.effective import check
+from ztp_server.services.templates import Templates
+from ztp_server.store import Session, Store
+from ztp_server.time_zones import clock_rule
+
+
+class BaseSettingsService:
+    def __init__(self, store: Store, templates: Templates) -> None:
+        self._store = store
+        self._templates = templates
+
+    async def list(self) -> list[BaseSettings]:
+        async with self._store.read() as session:
+            return await session.base_settings.list()
+
+    async def get(self, base_id: str, revision: int | None = None) -> BaseSettings:
+        """Raises NotFound."""
+        async with self._store.read() as session:
+            return await session.base_settings.get(base_id, revision)
+
+    async def add(self, who: Actor, base_id: str, name: str, model: str, changes: Changes) -> BaseSettings:
+        """Base settings for the family of `model`. Raises BadValue and Conflict."""
+        check_slug("id", base_id)
+        known_model(self._templates.catalog, model)
+        base = self._changed(BaseSettings(base_id, checked_name(name or base_id), model, revision=1), changes)
+        async with self._store.write() as session:
+            await session.base_settings.add(base, who.name)
+            await session.events.add(who.name, "base_settings.added", base_id)
+        return base
+
+    async def edit(self, who: Actor, base_id: str, name: str | None, changes: Changes) -> BaseSettings:
+        """Make a new revision the current one. Raises NotFound, and BadValue naming a phone it would not suit."""
+        async with self._store.write() as session:
+            before = await session.base_settings.get(base_id)
+            after = self._changed(replace(before, name=checked_name(name or before.name)), changes)
+            await self._check_phones(session, after)
+            number = await session.base_settings.revise(after, who.name)
+            detail = {"revision": number, "changed": sorted(changes)}
+            await session.events.add(who.name, "base_settings.changed", base_id, detail)
+        return replace(after, revision=number)
+
+    async def remove(self, who: Actor, base_id: str) -> None:
+        """Raises NotFound, and Conflict while phones use them."""
+        async with self._store.write() as session:
+            await session.base_settings.remove(base_id)
+            await session.events.add(who.name, "base_settings.removed", base_id)
+
+    def _changed(self, base: BaseSettings, changes: Changes) -> BaseSettings:
+        catalog = self._templates.catalog
+        model = known_model(catalog, base.model)
+        settings = changed_settings(catalog, base.settings, changes)
+        new = {name: settings[name] for name in changes if name in settings}
+        family = catalog.family_of(model)
+        check_values(family, catalog.most_capable(family), new)
+        check_texts(family, new)
+        if "time_zone" in new:
+            check_clock(family, clock_rule(new["time_zone"]), new["time_zone"])
+        return replace(base, settings=settings)
+
+    async def _check_phones(self, session: Session, base: BaseSettings) -> None:
+        sites = {site.id: site for site in await session.sites.list()}
+        for phone in await session.phones.list(base_settings=base.id):
+            try:
+                check(self._templates.catalog, phone, sites[phone.site], base)
+            except ZtpError as error:
+                raise BadValue(f"phone {phone.hardware_id}", str(error)) from None

@@ -1,0 +1,84 @@
+"""What phones asked for, written down in batches: a boot storm must not be a write storm."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import structlog
+
+from ztp_server.domain.event import CheckIn
+from ztp_server.domain.request import Outcome, PhoneFile, PhoneRequest
+from ztp_server.errors import StoreUnavailable
+from ztp_server.store import Store
+
+FLUSH_SECONDS = 1.0
+# Of phones and files between two flushes; what comes beyond is not written down rather than piled up.
+_MOST_WAITING = 50_000
+_REPORT_AGAIN_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class CheckIns:
+    """The last check-in of each proven phone for each file, and what went wrong, on their way to the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[tuple[str, str], CheckIn] = {}
+        self._events: list[tuple[str, str, str]] = []
+        self._reported: dict[tuple[str, str, str], float] = {}
+
+    def note(self, request: PhoneRequest, outcome: Outcome) -> None:
+        """Remember a request of a phone that proved itself; anybody else's is in the log alone."""
+        if not outcome.proof or len(self._waiting) >= _MOST_WAITING:
+            return
+        answer = outcome.answer
+        self._waiting[outcome.mac, request.path] = CheckIn(
+            mac=outcome.mac,
+            file=request.path[:255],
+            at=datetime.now(UTC),
+            status=outcome.status,
+            etag=answer.etag if isinstance(answer, PhoneFile) else "",
+            address=request.address,
+            proof=outcome.proof,
+            firmware=outcome.firmware[:64],
+        )
+
+    def report(self, action: str, subject: str, reason: str) -> None:
+        """An event for the administrator, and a line in the log; the same one at most once a minute."""
+        now = asyncio.get_running_loop().time()
+        key = (action, subject, reason)
+        if now - self._reported.get(key, -_REPORT_AGAIN_SECONDS) < _REPORT_AGAIN_SECONDS:
+            return
+        if len(self._reported) > 1000:
+            self._reported.clear()
+        self._reported[key] = now
+        self._events.append(key)
+        log.error(action, subject=subject, reason=reason)
+
+    async def flush(self) -> None:
+        """Write down what waits. What cannot be written now is kept for the next time."""
+        waiting, self._waiting = self._waiting, {}
+        events, self._events = self._events, []
+        if not waiting and not events:
+            return
+        try:
+            async with self._store.write() as session:
+                if waiting:
+                    await session.check_ins.note(list(waiting.values()))
+                for action, subject, reason in events:
+                    await session.events.add("server", action, subject[:255], {"reason": reason})
+        except StoreUnavailable as error:
+            self._waiting = waiting | self._waiting
+            self._events = (events + self._events)[:1000]
+            log.warning("check_ins.not_written", reason=str(error))
+
+    async def run(self) -> None:
+        """Flush for ever; cancelled at the end, which flushes once more."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                await self.flush()
+        finally:
+            await self.flush()

@@ -1,0 +1,87 @@
+"""The values a phone gets: the layers in order, resolved, checked against its family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ztp_server.domain.base_settings import BaseSettings
+from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.clock import ClockRule, parse_offset, parse_transition
+from ztp_server.domain.phone import Phone
+from ztp_server.domain.settings import Layer, Value, resolve
+from ztp_server.domain.site import Site
+from ztp_server.domain.support import check_clock, check_effective, check_phone, check_ports, check_texts
+from ztp_server.domain.vendor import Model
+from ztp_server.errors import BadValue
+from ztp_server.time_zones import clock_rule
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What holds for one phone: every setting with its source, and the rule of its clock."""
+
+    values: Mapping[str, Value]
+    clock: ClockRule
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        return {name: value.value for name, value in self.values.items()}
+
+
+def catalog_layers(catalog: Catalog, model: Model) -> list[Layer]:
+    """The layers below any administrator's: product default, vendor, family, model."""
+    vendor, family = catalog.vendor_of(model), catalog.family_of(model)
+    product = catalog.settings.defaults()
+    # A default codec the model lacks is no mistake of anybody's, so it is left out rather than refused.
+    product["codecs"] = [codec for codec in product["codecs"] if codec in model.codecs]
+    return [
+        Layer("product default", "product default", product),
+        Layer("vendor", f"vendor {vendor.name}", vendor.defaults),
+        Layer("family", f"family {family.name}", family.defaults),
+        Layer("model", f"model {model.name}", model.defaults),
+    ]
+
+
+def effective(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
+    """Resolve a phone's settings. Raises BadValue when its time zone is none."""
+    layers = [
+        *catalog_layers(catalog, catalog.models[phone.model]),
+        Layer("site", f"site {site.id}", site.settings),
+        Layer("base settings", f"base settings {base.id}", base.settings),
+        Layer("phone", "phone", phone.settings),
+    ]
+    values = resolve(layers)
+    return Effective(values, _clock({name: value.value for name, value in values.items()}))
+
+
+def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
+    """Resolve, and refuse (BadValue) whatever this phone's model and family cannot be given."""
+    model = catalog.models[phone.model]
+    family = catalog.family_of(model)
+    result = effective(catalog, phone, site, base)
+    check_phone(family, model, phone)
+    check_effective(family, model, result.values)
+    check_ports(result.values)
+    rendered = {n: v.value for n, v in result.values.items() if family.support(n).state == "parameter"}
+    check_texts(family, rendered)
+    if family.support("time_zone").state == "parameter":
+        check_clock(family, result.clock, str(result.plain["gmt_offset"] or result.plain["time_zone"]))
+    return result
+
+
+def _clock(values: Mapping[str, Any]) -> ClockRule:
+    """The zone's rule, or the one set by hand (`gmt_offset`, `dst_start`, `dst_stop`), which goes first."""
+    if not values["gmt_offset"]:
+        try:
+            return clock_rule(values["time_zone"])
+        except BadValue as error:
+            raise BadValue("settings.time_zone", error.reason) from None
+    offset = parse_offset(values["gmt_offset"])
+    if not values["dst_start"] and not values["dst_stop"]:
+        return ClockRule(offset, 0, None, None)
+    for name in ("dst_start", "dst_stop"):
+        if not values[name]:
+            raise BadValue(f"settings.{name}", "dst_start and dst_stop go together")
+    return ClockRule(offset, 3600, parse_transition(values["dst_start"]), parse_transition(values["dst_stop"]))

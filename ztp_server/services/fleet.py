@@ -1,0 +1,131 @@
+"""Phones as the request path needs them: found once, remembered until something about them changes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from functools import lru_cache
+
+from ztp_server.domain.firmware import Firmware
+from ztp_server.domain.request import PhoneRequest
+from ztp_server.domain.site import Network, Site
+from ztp_server.errors import StoreUnavailable
+from ztp_server.services.address import ServerAddress
+from ztp_server.services.own_files import Known, known_phone, networks_of
+from ztp_server.services.templates import Templates
+from ztp_server.store import Store
+
+# Phones remembered: about 50 KB each with their files.
+REMEMBERED = 4096
+
+
+class Fleet:
+    """Answers "which phone is this MAC" from memory, and forgets what the store says has changed."""
+
+    def __init__(self, store: Store, templates: Templates, address: ServerAddress) -> None:
+        self._store = store
+        self._templates = templates
+        self._address = address
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._generation = 0
+        self._built_on: tuple[object, ...] = (None, None, None)
+        self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
+        self._firmware: dict[tuple[str, str], Firmware] | None = None
+
+    async def catch_up(self) -> None:
+        """Forget what has changed since the last request, in this process or another."""
+        self._notice_templates()
+        if not self._store.changes.moved():
+            return
+        try:
+            changes = await self._store.changes.read()
+        except StoreUnavailable:
+            return  # What is remembered stays in service; the next request looks again.
+        for kind, key in changes:
+            self._forget(kind, key)
+
+    async def find(self, mac: str) -> Known | None:
+        """The phone, or None. Raises StoreUnavailable only when it is not remembered from better days."""
+        known = self._known.get(mac)
+        if known is not None and known.generation == self._generation:
+            self._known.move_to_end(mac)
+            return known
+        try:
+            return await self._load(mac, known)
+        except StoreUnavailable:
+            if known is None:
+                raise
+            return known
+
+    async def at_any_site(self, address: str) -> bool:
+        """Whether an address lies in the networks of a site where networks count as proof. Raises StoreUnavailable."""
+        if self._sites is None:
+            async with self._store.read() as session:
+                self._sites = [(site, networks_of(site)) for site in await session.sites.list()]
+        return any("network" in site.proofs and lies_in(address, networks) for site, networks in self._sites)
+
+    async def firmware(self) -> dict[tuple[str, str], Firmware]:
+        """Images by model and version; the default of a model stands under version "". Raises StoreUnavailable."""
+        if self._firmware is None:
+            async with self._store.read() as session:
+                images = await session.firmware.list()
+            self._firmware = {(image.model, image.version): image for image in images}
+            self._firmware |= {(image.model, ""): image for image in images if image.is_default}
+        return self._firmware
+
+    def _notice_templates(self) -> None:
+        built_on = (self._templates.snapshot, self._address.server, self._address.trusted_makers)
+        if any(a is not b for a, b in zip(built_on, self._built_on, strict=True)):
+            self._built_on = built_on
+            self._generation += 1
+
+    def _forget(self, kind: str, key: str) -> None:
+        if kind == "phone":
+            known = self._known.get(key)
+            if known:
+                known.generation = -1
+        elif kind == "firmware":
+            self._firmware = None
+        else:
+            self._sites = None
+            self._generation += 1
+
+    async def _load(self, mac: str, before: Known | None) -> Known | None:
+        async with self._store.read() as session:
+            found = await session.phones.provisioned(mac)
+        catalog = self._templates.catalog
+        if found is None or found.phone.model not in catalog.models:
+            self._known.pop(mac, None)
+            return None
+        known = known_phone(catalog, self._address, found)
+        known.generation = self._generation
+        if before:
+            known.last_good = {**before.last_good, **before.files}
+        self._known[mac] = known
+        self._known.move_to_end(mac)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return known
+
+
+def prove(known: Known, request: PhoneRequest) -> str:
+    """Which proof shows that this request comes from this phone; empty when none does.
+
+    On the listener with client certificates nothing but the certificate counts.
+    """
+    certificate = request.certificate
+    if request.listener == "mtls":
+        own = certificate and certificate.mac == known.phone.hardware_id and certificate.vendor == known.vendor.id
+        return "certificate" if own and "certificate" in known.site.proofs else ""
+    return "network" if "network" in known.site.proofs and lies_in(request.address, known.networks) else ""
+
+
+@lru_cache(maxsize=16_384)
+def lies_in(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether an address, as text, is in one of the networks. An IPv4 address in IPv6 clothes counts as IPv4."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in network for network in networks)

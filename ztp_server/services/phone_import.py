@@ -1,0 +1,301 @@
+"""CSV → phones, all or none, every bad row named."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ztp_server.domain.base_settings import BaseSettings
+from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.event import Actor
+from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.line_key import LineKey
+from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.site import Site
+from ztp_server.errors import BadValue, ImportRefused
+from ztp_server.services.checks import checked_phone
+from ztp_server.services.templates import Templates
+from ztp_server.store import Session, Store
+
+Mode = Literal["create", "update", "upsert"]
+
+MOST_ROWS = 200_000
+MOST_COLUMNS = 1_024
+LARGEST_CELL = 4_096
+_FIELDS = ("name", "category", "hardware_id", "model", "site", "base_settings")
+_LINE = re.compile(r"line([1-9]\d?)_(user|auth_user|password|display_name|label)")
+_KEY = re.compile(r"key([1-9]\d{0,2})_(type|value|label)")
+_SETTING = re.compile(r"settings\.(.+)")
+# A spreadsheet program would run a cell that begins so; exports put an apostrophe before it (CWE-1236).
+_FORMULA = re.compile(r"'[=+\-@\t\r']")
+
+
+@dataclass
+class Report:
+    """What an import did, or would do."""
+
+    created: int = 0
+    updated: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the file. `number` is the line on which it begins, the header being line 1."""
+
+    number: int
+    cells: Mapping[str, str]
+
+    def group(self, pattern: re.Pattern[str]) -> dict[int, dict[str, str]]:
+        """Numbered cells that are not empty, by number: `line1_user` → {1: {"user": …}}."""
+        found: dict[int, dict[str, str]] = {}
+        for column, cell in self.cells.items():
+            match = pattern.fullmatch(column)
+            if match and cell:
+                found.setdefault(int(match[1]), {})[match[2]] = cell
+        return found
+
+
+class PhoneImport:
+    def __init__(self, store: Store, templates: Templates) -> None:
+        self._store = store
+        self._templates = templates
+
+    async def run(
+        self,
+        who: Actor,
+        file: Path,
+        mode: Mode,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int], object] = lambda rows: None,
+    ) -> Report:
+        """Import a CSV file. `progress` hears the number of rows done so far.
+
+        Raises ImportRefused naming every bad row, and BadValue for a file that is no such CSV; nothing is imported then.
+        """
+        rows = list(read_rows(file))
+        async with self._store.write() as session:
+            work = await _Work.begin(session, self._templates.catalog, mode, rows)
+            for count, row in enumerate(rows, 1):
+                work.take(row)
+                if count % 500 == 0 or count == len(rows):
+                    progress(count)
+            if work.report.problems:
+                raise ImportRefused(file.name, work.report.problems)
+            if not dry_run:
+                await work.write()
+                detail = {"file": file.name, "created": work.report.created, "updated": work.report.updated}
+                await session.events.add(who.name, "phones.imported", file.name, detail)
+        return work.report
+
+
+class _Work:
+    """One import on its way: rows are checked against what is there and gathered; then all are written."""
+
+    def __init__(self, session: Session, catalog: Catalog, mode: Mode) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._mode = mode
+        self._sites: dict[str, Site] = {}
+        self._bases: dict[str, BaseSettings] = {}
+        self._there: dict[str, Phone] = {}
+        self._lines_of: dict[str, int] = {}
+        self._create: list[Phone] = []
+        self._update: list[Phone] = []
+        self.report = Report()
+
+    @classmethod
+    async def begin(cls, session: Session, catalog: Catalog, mode: Mode, rows: Iterable[Row]) -> _Work:
+        work = cls(session, catalog, mode)
+        work._sites = {site.id: site for site in await session.sites.list()}
+        work._bases = {base.id: base for base in await session.base_settings.list()}
+        macs = {mac for row in rows if (mac := _mac_of(row))}
+        taken = await session.phones.taken(macs)
+        work._there = {phone.hardware_id: phone for phone in (await session.phones.list() if taken else [])}
+        return work
+
+    def take(self, row: Row) -> None:
+        try:
+            self._take(row)
+        except BadValue as error:
+            column = _column_of(error.field)
+            self.report.problems.append(f"line {row.number}, column {column}: {error.reason}")
+
+    def _take(self, row: Row) -> None:
+        mac = HardwareId.parse(row.cells.get("hardware_id", "")).value
+        if mac in self._lines_of:
+            raise BadValue("hardware_id", f"{mac} is on line {self._lines_of[mac]} as well")
+        self._lines_of[mac] = row.number
+        before = self._there.get(mac)
+        if before is None and self._mode == "update":
+            raise BadValue("hardware_id", f"no phone {mac}")
+        if before is not None and self._mode == "create":
+            raise BadValue("hardware_id", f"phone {mac} exists already")
+        phone = self._checked(_changed(before, row) if before else _new(mac, row))
+        if before is None:
+            self._create.append(phone)
+            self.report.created += 1
+        elif phone != before:
+            self._update.append(phone)
+            self.report.updated += 1
+
+    def _checked(self, phone: Phone) -> Phone:
+        site, base = self._sites.get(phone.site), self._bases.get(phone.base_settings)
+        if site is None:
+            raise BadValue("site", f"no site {phone.site[:64]!r}")
+        if base is None:
+            raise BadValue("base_settings", f"no base settings {phone.base_settings[:64]!r}")
+        return checked_phone(self._catalog, phone, site, base)
+
+    async def write(self) -> None:
+        await self._session.phones.add(self._create)
+        for phone in self._update:
+            await self._session.phones.replace(phone)
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """The rows of a CSV file. Raises BadValue for what is no CSV of ours: encoding, header, bounds."""
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as text:
+            yield from _parse(text)
+    except OSError as error:
+        raise BadValue("file", f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadValue("file", f"{file.name} is not UTF-8; save it as “CSV UTF-8”") from None
+    except csv.Error as error:
+        raise BadValue("file", f"{file.name}: {error}") from None
+
+
+def _parse(text: Iterable[str]) -> Iterator[Row]:
+    csv.field_size_limit(LARGEST_CELL)
+    reader = csv.reader(text, strict=True)
+    header = [column.strip() for column in next(reader, [])]
+    _check_header(header)
+    before = reader.line_num
+    for count, cells in enumerate(reader, 1):
+        number, before = before + 1, reader.line_num
+        if count > MOST_ROWS:
+            raise BadValue("file", f"more than {MOST_ROWS} rows")
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise BadValue("file", f"line {number} has {len(cells)} cells, the header has {len(header)}")
+        yield Row(number, dict(zip(header, map(_plain_cell, cells), strict=True)))
+
+
+def _check_header(header: list[str]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise BadValue("file", f"more than {MOST_COLUMNS} columns")
+    if len(header) == 1 and ";" in header[0]:
+        raise BadValue("file", "the cells are separated by semicolons; save it with commas")
+    for column in header:
+        known = column in (*_FIELDS, "user", "remote_address") or any(
+            p.fullmatch(column) for p in (_LINE, _KEY, _SETTING)
+        )
+        if not known:
+            raise BadValue("file", f"unknown column {column[:64]!r} in line 1")
+    repeated = {column for column in header if header.count(column) > 1}
+    if repeated:
+        raise BadValue("file", f"column {sorted(repeated)[0]} stands twice in line 1")
+    if "hardware_id" not in header:
+        raise BadValue("file", "no column hardware_id in line 1")
+
+
+def _plain_cell(cell: str) -> str:
+    return cell[1:] if _FORMULA.match(cell) else cell
+
+
+def _mac_of(row: Row) -> str | None:
+    try:
+        return HardwareId.parse(row.cells.get("hardware_id", "")).value
+    except BadValue:
+        return None
+
+
+def _new(mac: str, row: Row) -> Phone:
+    cells = row.cells
+    _refuse_other_categories(cells)
+    return Phone(
+        name=cells.get("name") or mac,
+        hardware_id=mac,
+        category=cells.get("category") or "managed",
+        model=cells.get("model", ""),
+        site=cells.get("site", ""),
+        base_settings=cells.get("base_settings", ""),
+        lines=_lines(row, ()),
+        line_keys=_keys(row),
+        settings=_settings(row),
+    )
+
+
+def _changed(before: Phone, row: Row) -> Phone:
+    """Empty cells of a phone that is there keep what it has; line and key columns replace when any is filled."""
+    cells = row.cells
+    _refuse_other_categories(cells)
+    own = {name: cells[name] for name in _FIELDS if name != "hardware_id" and cells.get(name)}
+    return replace(
+        before,
+        **own,
+        lines=_lines(row, before.lines) or before.lines,
+        line_keys=_keys(row) or before.line_keys,
+        settings={**before.settings, **_settings(row)},
+    )
+
+
+def _refuse_other_categories(cells: Mapping[str, str]) -> None:
+    for column in ("user", "remote_address"):
+        if cells.get(column):
+            raise BadValue(column, "is not a field of a managed phone")
+
+
+def _lines(row: Row, before: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Lines in order. An empty password keeps the one there is, `-` clears it."""
+    given = row.group(_LINE)
+    _refuse_gaps("line", "user", given)
+    lines = []
+    for number in sorted(given):
+        kept = before[number - 1].password if number <= len(before) else ""
+        cells = {"user": "", "password": kept, **given[number]}
+        if cells["password"] == "-":
+            cells["password"] = ""
+        lines.append(Line(**cells))
+    return tuple(lines)
+
+
+def _keys(row: Row) -> tuple[LineKey, ...]:
+    given = row.group(_KEY)
+    _refuse_gaps("key", "type", given)
+    return tuple(_key(number, given[number]) for number in sorted(given))
+
+
+def _key(number: int, cells: Mapping[str, str]) -> LineKey:
+    """A key of type line names its line in the value column, or is on the first."""
+    kind, value = cells.get("type", ""), cells.get("value", "")
+    if kind != "line":
+        return LineKey(kind, value, cells.get("label", ""))
+    if value and not value.isdecimal():
+        raise BadValue(f"line_keys.{number}.value", "a line key has the number of its line here")
+    return LineKey("line", "", cells.get("label", ""), int(value or 1))
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    return {m[1]: cell for column, cell in row.cells.items() if cell and (m := _SETTING.fullmatch(column))}
+
+
+def _refuse_gaps(noun: str, first: str, given: Mapping[int, Any]) -> None:
+    missing = set(range(1, max(given, default=0) + 1)) - set(given)
+    if missing:
+        raise BadValue(f"{noun}{min(missing)}_{first}", f"is empty, while {noun} {max(given)} is filled")
+
+
+def _column_of(field_name: str) -> str:
+    """The column of a field: `lines.1.user` → `line1_user`, `line_keys.2.value` → `key2_value`."""
+    parts = field_name.split(".")
+    if parts[0] in ("lines", "line_keys") and len(parts) == 3:
+        return f"{'line' if parts[0] == 'lines' else 'key'}{parts[1]}_{parts[2]}"
+    return field_name

@@ -1,0 +1,190 @@
+"""The heart of the program: a phone asks for a file and gets its own, whole and checked, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ztp_server.domain.catalog import Candidate, Requested, Seen
+from ztp_server.domain.request import (
+    Answer,
+    Kept,
+    Outcome,
+    PhoneFile,
+    PhoneRequest,
+    Redirect,
+    Refusal,
+    StoredFile,
+    TooLarge,
+    Unavailable,
+)
+from ztp_server.domain.template_context import bootstrap_context
+from ztp_server.domain.vendor import FileRule, FirmwareRule, UploadRule, Vendor
+from ztp_server.errors import StoreUnavailable, TemplateError
+from ztp_server.services.address import ServerAddress
+from ztp_server.services.check_ins import CheckIns
+from ztp_server.services.firmware_requests import FirmwareRequests
+from ztp_server.services.fleet import Fleet, prove
+from ztp_server.services.own_files import Known, make_file, render_file
+from ztp_server.services.templates import Templates
+from ztp_server.store import Store
+from ztp_server.vendors import template_name
+
+_NOT_THERE = Refusal("no such file")
+
+
+class Provisioning:
+    """`answer` is called by every door and by every tool that asks what a phone would get."""
+
+    def __init__(
+        self,
+        store: Store,
+        templates: Templates,
+        address: ServerAddress,
+        fleet: Fleet,
+        firmware: FirmwareRequests,
+        check_ins: CheckIns,
+    ) -> None:
+        self._store = store
+        self._templates = templates
+        self._address = address
+        self._fleet = fleet
+        self._firmware = firmware
+        self._check_ins = check_ins
+
+    async def answer(self, request: PhoneRequest) -> Outcome:
+        """What this request gets, and why. Never raises for anything a phone or the data can do."""
+        await self._fleet.catch_up()
+        seen = self._templates.catalog.identify(request.user_agent)
+        requested = self._templates.catalog.match(request.path)
+        outcome = Outcome(_NOT_THERE, requested.mac or "", seen.model, seen.vendor, firmware=seen.firmware)
+        try:
+            outcome.answer = await self._answer(request, requested, seen, outcome)
+        except StoreUnavailable as error:
+            outcome.answer = Unavailable(str(error))
+        except TemplateError as error:
+            self._check_ins.report("template.failed", error.file, str(error))
+            outcome.answer = Unavailable(str(error))
+        self._check_ins.note(request, outcome)
+        return outcome
+
+    async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
+        if requested.mac:
+            return await self._about_a_phone(request, requested, requested.mac, seen, outcome)
+        for candidate in _of_vendor_first(requested.candidates, seen.vendor):
+            if isinstance(candidate.rule, FirmwareRule):
+                return await self._firmware.answer(request, candidate, seen, outcome)
+            if isinstance(candidate.rule, FileRule):
+                return self._for_everybody(request, candidate, seen)
+        return await self._static(request)
+
+    async def _about_a_phone(
+        self, request: PhoneRequest, requested: Requested, mac: str, seen: Seen, outcome: Outcome
+    ) -> Answer:
+        for candidate in requested.candidates:
+            if isinstance(candidate.rule, FileRule) and candidate.rule.serve == "redirect":
+                return self._redirect(candidate, seen)
+        known = await self._fleet.find(mac)
+        proof = prove(known, request) if known else ""
+        if known is None or not proof:
+            return self._bootstrap(request, requested, mac, seen, "no proof" if known else "unknown phone")
+        outcome.proof, outcome.vendor, outcome.model = proof, known.vendor.id, known.model.id
+        if request.listener == "http" and not known.site.plain_secrets:
+            return self._bootstrap(request, requested, mac, seen, "no secrets over plain HTTP at this site")
+        for candidate in requested.candidates:
+            if candidate.vendor == known.vendor.id and _serves(candidate, known):
+                return await self._own_file(request, candidate.rule, known)
+        return _NOT_THERE
+
+    async def _own_file(self, request: PhoneRequest, rule: object, known: Known) -> Answer:
+        if isinstance(rule, UploadRule):
+            return await self._upload(request, rule, known)
+        if request.method == "PUT" or not isinstance(rule, FileRule):
+            return _NOT_THERE
+        return self.render(rule, known)
+
+    def render(self, rule: FileRule, known: Known) -> PhoneFile:
+        """A phone's file: the bytes made before, or made now; when that fails, those of better days. Raises
+        TemplateError when there were none."""
+        made = known.files.get(rule.pattern)
+        if made is None:
+            try:
+                made = make_file(self._templates.renderer, self._address.server, rule, known)
+            except TemplateError as error:
+                last_good = known.last_good.get(rule.pattern)
+                if last_good is None:
+                    raise
+                self._check_ins.report("template.failed", error.file, str(error))
+                return last_good
+            known.files[rule.pattern] = made
+        return made
+
+    async def _upload(self, request: PhoneRequest, rule: UploadRule, known: Known) -> Answer:
+        if request.method != "PUT":
+            async with self._store.read() as session:
+                body = await session.uploads.get(known.phone.id, rule.pattern)
+            if body is None:
+                return _NOT_THERE
+            return PhoneFile(body, "application/octet-stream", hashlib.sha256(body).hexdigest()[:32], "upload")
+        body = await request.read(rule.max_bytes) if request.read else None
+        if body is None:
+            return TooLarge()
+        async with self._store.write() as session:
+            return Kept(await session.uploads.put(known.phone.id, rule.pattern, body))
+
+    def _for_everybody(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Answer:
+        rule = candidate.rule
+        if request.method == "PUT" or not isinstance(rule, FileRule):
+            return _NOT_THERE
+        if rule.serve == "bootstrap" and request.listener != "http":
+            # A configured phone must not be emptied by it.
+            return Refusal("the bootstrap file is for the first knock over plain HTTP")
+        if rule.serve not in ("bootstrap", "public"):
+            return _NOT_THERE
+        return self._generic(rule, rule.template, candidate.vendor, seen)
+
+    def _bootstrap(self, request: PhoneRequest, requested: Requested, mac: str, seen: Seen, why: str) -> Answer:
+        """What any phone of its kind gets instead of a file of its own: said by the User-Agent or else the maker's
+        address block, never by whether we know the phone."""
+        vendor = seen.vendor or self._templates.catalog.vendor_of_oui(mac)
+        for candidate in requested.candidates:
+            rule = candidate.rule
+            if request.listener == "http" and candidate.vendor == vendor and isinstance(rule, FileRule):
+                if rule.bootstrap and request.method != "PUT":
+                    return self._generic(rule, rule.bootstrap, candidate.vendor, seen)
+        return Refusal(why)
+
+    def _generic(self, rule: FileRule, template: str, vendor_id: str, seen: Seen) -> PhoneFile:
+        vendor, family_id = self._vendor_and_family(vendor_id, seen)
+        url = self._address.steady_url(vendor, vendor.family[family_id])
+        context = bootstrap_context(vendor, self._address.server, url)
+        name = template_name(vendor_id, family_id, template)
+        kind = "public" if rule.serve == "public" else "bootstrap"
+        return render_file(self._templates.renderer, rule, name, context, kind)
+
+    def _redirect(self, candidate: Candidate, seen: Seen) -> Redirect:
+        vendor, family_id = self._vendor_and_family(candidate.vendor, seen)
+        return Redirect(self._address.steady_url(vendor, vendor.family[family_id]))
+
+    def _vendor_and_family(self, vendor_id: str, seen: Seen) -> tuple[Vendor, str]:
+        """The family the User-Agent names, or the vendor's first."""
+        vendor = self._templates.catalog.vendors[vendor_id]
+        model = self._templates.catalog.models.get(seen.model)
+        own = model is not None and seen.vendor == vendor_id
+        return vendor, model.family if model and own else next(iter(vendor.family))
+
+    async def _static(self, request: PhoneRequest) -> Answer:
+        path = self._templates.catalog.static.get(request.path)
+        if path is None or request.method == "PUT":
+            return _NOT_THERE
+        if not await self._firmware.may_download(request):
+            return Refusal("no proof")
+        return StoredFile(path, "static")
+
+
+def _serves(candidate: Candidate, known: Known) -> bool:
+    families = getattr(candidate.rule, "families", ())
+    return not families or known.model.family in families
+
+
+def _of_vendor_first(candidates: tuple[Candidate, ...], vendor: str) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: candidate.vendor != vendor)

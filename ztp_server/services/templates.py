@@ -1,0 +1,217 @@
+"""The templates in service: shipped ones, an administrator's own above them, and never a broken one.
+
+A file of the administrator's that fails its check is left out of service; its last good text stays in, or else the
+shipped file. The state folder keeps what that needs across restarts:
+
+    last-good/…       the administrator's files as they were when they last passed
+    shipped.json      SHA-256 of the shipped file under each override when the override was first seen
+    checked           digest of the texts that passed last, so that an unchanged start needs no trial
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ztp_server import __version__
+from ztp_server.domain.catalog import Catalog
+from ztp_server.errors import Misconfigured
+from ztp_server.render import Renderer
+from ztp_server.services.template_trial import Problem, templates_of
+from ztp_server.vendors import Folder, load_catalog, read_folder
+
+TRIAL_SECONDS = 60
+_LARGEST_REPORT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Templates that passed their check, ready for use. `problems` are files left out, `outdated` overrides whose
+    shipped file has changed since."""
+
+    catalog: Catalog
+    renderer: Renderer
+    problems: tuple[Problem, ...]
+    outdated: tuple[str, ...]
+    number: int
+
+
+class Templates:
+    """Loads the folders and keeps the snapshot in service."""
+
+    def __init__(self, shipped: Path, own: Path, state: Path) -> None:
+        self._shipped = shipped
+        self._own = own
+        self._state = state
+        self._looked_at: object = None
+        self.snapshot = self._first()
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.snapshot.catalog
+
+    @property
+    def renderer(self) -> Renderer:
+        return self.snapshot.renderer
+
+    def refresh(self) -> bool:
+        """Take up changed files; returns whether the snapshot is another one now. Runs in a thread: it waits."""
+        look = self._look()
+        if look == self._looked_at:
+            return False
+        self._looked_at = look
+        self.snapshot = self._load(self.snapshot.number + 1, self.snapshot)
+        return True
+
+    def problems(self) -> list[Problem]:
+        """Everything wrong with the files as they are now, whatever is in service."""
+        return try_out(read_folder(self._shipped, self._own))
+
+    def overrides(self) -> list[tuple[str, str, bool]]:
+        """Each own file that covers a shipped one: its name, a unified diff, and whether the shipped one changed."""
+        shipped, own = read_folder(self._shipped), read_folder(self._own)
+        outdated = self._outdated(own)
+        return [
+            (name, _diff(name, shipped.texts[name], text), name in outdated)
+            for name, text in sorted(own.texts.items())
+            if name in shipped.texts
+        ]
+
+    def _first(self) -> Snapshot:
+        self._state.mkdir(parents=True, exist_ok=True)
+        self._looked_at = self._look()
+        return self._load(1, None)
+
+    def _look(self) -> object:
+        """A cheap fingerprint of both folders: names, times and sizes."""
+        entries = []
+        for folder in (self._shipped, self._own):
+            for path in sorted(folder.rglob("*")):
+                try:
+                    found = path.stat()
+                except OSError:
+                    continue
+                entries.append((str(path), found.st_mtime_ns, found.st_size, found.st_ino))
+        return entries
+
+    def _load(self, number: int, before: Snapshot | None) -> Snapshot:
+        folder = read_folder(self._shipped, self._own)
+        found = problems = self._try_out(folder)
+        if not found:
+            self._remember(folder)
+        # Own files at fault give way: to their last good text, and if that does not fit either, to the shipped one.
+        for stand_in in (read_folder(self._state / "last-good").texts, read_folder(self._shipped).texts):
+            if not problems:
+                break
+            folder = self._give_way(folder, problems, stand_in)
+            problems = self._try_out(folder)
+        if problems:
+            return self._fall_back(found, before)
+        return self._snapshot(folder, found, number)
+
+    def _give_way(self, folder: Folder, problems: list[Problem], stand_in: Mapping[str, str]) -> Folder:
+        blamed = {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
+        texts = {name: text for name, text in folder.texts.items() if name not in blamed}
+        texts |= {name: stand_in[name] for name in blamed if name in stand_in}
+        return replace(folder, texts=texts, unreadable={})
+
+    def _is_own(self, path: Path) -> bool:
+        return path.is_relative_to(self._own)
+
+    def _fall_back(self, found: list[Problem], before: Snapshot | None) -> Snapshot:
+        """Nothing of the new files can be blamed alone: what was in service stays, and a first start uses ours."""
+        if before is not None:
+            return replace(before, problems=tuple(found), number=before.number + 1)
+        shipped = read_folder(self._shipped)
+        broken = self._try_out(shipped)
+        if broken:
+            raise Misconfigured(f"templates {self._shipped}/{broken[0].file}:{broken[0].line}: {broken[0].reason}")
+        return self._snapshot(shipped, found, 1)
+
+    def _snapshot(self, folder: Folder, found: list[Problem], number: int) -> Snapshot:
+        outdated = tuple(sorted(self._outdated(read_folder(self._own))))
+        catalog, renderer = load_catalog(folder), Renderer(folder.texts)
+        for vendor in catalog.vendors.values():
+            # Compiled now, so that no phone waits for it; what may not run never comes into this process.
+            for name, rule in templates_of(vendor):
+                renderer.check(name, rule.format)
+        return Snapshot(catalog, renderer, tuple(found), outdated, number)
+
+    def _try_out(self, folder: Folder) -> list[Problem]:
+        digest = _digest(folder)
+        checked = self._state / "checked"
+        if checked.exists() and checked.read_text() == digest:
+            return []
+        found = try_out(folder)
+        if not found:
+            checked.write_text(digest)
+        return found
+
+    def _remember(self, folder: Folder) -> None:
+        """Keep the own files that passed, and note which shipped file each covers."""
+        own = {name: text for name, text in folder.texts.items() if self._is_own(folder.origins[name])}
+        for name, text in own.items():
+            _write(self._state / "last-good" / name, text)
+        shipped = read_folder(self._shipped).texts
+        known = self._known_shipped()
+        kept = {name: known.get(name, _sha256(shipped[name])) for name in own if name in shipped}
+        if kept != known:
+            (self._state / "shipped.json").write_text(json.dumps(kept, indent=1, sort_keys=True))
+
+    def _known_shipped(self) -> dict[str, str]:
+        path = self._state / "shipped.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _outdated(self, own: Folder) -> set[str]:
+        shipped, known = read_folder(self._shipped).texts, self._known_shipped()
+        return {n for n in own.texts if n in shipped and n in known and known[n] != _sha256(shipped[n])}
+
+
+def try_out(folder: Folder) -> list[Problem]:
+    """Render everything in a child process with limits of time, memory and output, and say what is wrong."""
+    if folder.unreadable:
+        return [Problem(name, 0, reason) for name, reason in folder.unreadable.items()]
+    with tempfile.TemporaryDirectory(prefix="ztp-templates-") as scratch:
+        for name, text in folder.texts.items():
+            _write(Path(scratch) / name, text)
+        return _run_trial(scratch)
+
+
+def _run_trial(folder: str) -> list[Problem]:
+    command = [sys.executable, "-m", "ztp_server.services.template_trial", folder]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TRIAL_SECONDS, cwd=Path(__file__).parents[2])
+    except subprocess.TimeoutExpired:
+        return [Problem("templates", 0, f"rendering takes longer than {TRIAL_SECONDS} s")]
+    if done.returncode != 0 or len(done.stdout) > _LARGEST_REPORT:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return [Problem("templates", 0, f"rendering failed: {' '.join(last)[:300] or f'exit code {done.returncode}'}")]
+    return [Problem(**row) for row in json.loads(done.stdout)]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def _digest(folder: Folder) -> str:
+    texts: Mapping[str, str] = folder.texts
+    return _sha256(json.dumps([__version__, sys.version, sorted(texts.items()), sorted(folder.unreadable)]))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _diff(name: str, shipped: str, own: str) -> str:
+    lines = difflib.unified_diff(
+        shipped.splitlines(keepends=True), own.splitlines(keepends=True), f"shipped/{name}", f"own/{name}"
+    )
+    return "".join(lines)

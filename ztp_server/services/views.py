@@ -1,0 +1,57 @@
+"""Records as doors show them: plain data, secrets left out or as `***`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ztp_server.domain.base_settings import BaseSettings
+from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.phone import Phone
+from ztp_server.domain.settings import SettingsTable
+from ztp_server.domain.site import Site
+from ztp_server.domain.vendor import Model
+
+_LINE_FIELDS = ("user", "auth_user", "display_name", "label")
+
+
+def phone_view(phone: Phone, table: SettingsTable) -> dict[str, Any]:
+    """A phone without its passwords."""
+    return {
+        "id": phone.id,
+        "name": phone.name,
+        "category": phone.category,
+        "hardware_id": phone.hardware_id,
+        "model": phone.model,
+        "site": phone.site,
+        "base_settings": phone.base_settings,
+        "settings": table.redacted(phone.settings),
+        "lines": [{name: getattr(line, name) for name in _LINE_FIELDS} for line in phone.lines],
+        "line_keys": [{k: v for k, v in asdict(key).items() if v} for key in phone.line_keys],
+        "revision": phone.revision,
+    }
+
+
+def site_view(site: Site, table: SettingsTable) -> dict[str, Any]:
+    return {**asdict(site), "settings": table.redacted(site.settings)}
+
+
+def base_settings_view(base: BaseSettings, table: SettingsTable) -> dict[str, Any]:
+    return {**asdict(base), "settings": table.redacted(base.settings)}
+
+
+def model_view(model: Model, catalog: Catalog) -> dict[str, Any]:
+    family = catalog.family_of(model)
+    return {
+        "id": model.id,
+        "name": model.name,
+        "vendor": catalog.vendor_of(model).name,
+        "family": family.name,
+        "part": model.part,
+        "lines": model.lines,
+        "line_keys": model.line_keys,
+        "speed_dial_keys": model.speed_dial_keys,
+        "codecs": list(model.codecs),
+        "factory_certificate": family.factory_certificate,
+        "notify": family.notify.model_dump(),
+    }

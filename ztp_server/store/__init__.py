@@ -1,0 +1,63 @@
+"""Where things are kept. `Store` hands out sessions: one transaction, one attribute for each noun."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ztp_server.store.base_settings import BaseSettingsStore
+from ztp_server.store.changes import ChangeFeed
+from ztp_server.store.database import Database
+from ztp_server.store.events import CheckInStore, EventStore
+from ztp_server.store.firmware import FirmwareStore
+from ztp_server.store.meta import MetaStore
+from ztp_server.store.phones import PhoneStore
+from ztp_server.store.sites import SiteStore
+from ztp_server.store.uploads import UploadStore
+from ztp_server.store.vault import Vault
+
+
+class Session:
+    """One transaction."""
+
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+        self.phones = PhoneStore(connection, vault)
+        self.sites = SiteStore(connection, vault)
+        self.base_settings = BaseSettingsStore(connection, vault)
+        self.firmware = FirmwareStore(connection)
+        self.uploads = UploadStore(connection)
+        self.check_ins = CheckInStore(connection)
+        self.events = EventStore(connection)
+        self.meta = MetaStore(connection)
+
+
+class Store:
+    """The database and the key that opens its secrets."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self.database = database
+        self._vault = vault
+        self.changes = ChangeFeed(database)
+
+    @classmethod
+    async def open(cls, url: str, key: bytes, is_secret: Callable[[str], bool]) -> Store:
+        """Connect, bringing the schema up to date. Raises Misconfigured."""
+        return cls(await Database.open(url), Vault(key, is_secret))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Session]:
+        """A session that only reads. Raises StoreUnavailable."""
+        async with self.database.reading() as connection:
+            yield Session(connection, self._vault)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Session]:
+        """A session whose changes are all kept at its end, or none. Raises StoreUnavailable."""
+        async with self.database.writing() as connection:
+            yield Session(connection, self._vault)
+
+    async def close(self) -> None:
+        self.changes.close()
+        await self.database.close()

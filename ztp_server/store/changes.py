@@ -1,0 +1,77 @@
+"""What was changed, so that every process forgets what it remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ztp_server.store.database import Database
+from ztp_server.store.schema import changes
+
+# How stale another process of a PostgreSQL cluster may be, in seconds.
+POLL_SECONDS = 0.25
+
+
+async def record(connection: AsyncConnection, kind: str, keys: Iterable[str] = ("",)) -> None:
+    """Note a change in the transaction that makes it. An empty key means all of the kind."""
+    await connection.execute(sa.insert(changes), [{"kind": kind, "key": key} for key in keys])
+
+
+class ChangeFeed:
+    """Tells a cheap question (`moved`) from the query that answers it (`read`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: sqlite3.Connection | None = None
+        self._seen_version = -1
+        self._looked_at = 0.0
+        self._seq = 0
+
+    def moved(self) -> bool:
+        """Whether there may be something to read. On SQLite this is exact and takes microseconds: `data_version`
+        changes when another connection commits. Elsewhere it says yes every POLL_SECONDS."""
+        if not self._database.is_sqlite:
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at < POLL_SECONDS:
+                return False
+            self._looked_at = now
+            return True
+        version = self._data_version()
+        if version == self._seen_version:
+            return False
+        self._seen_version = version
+        return True
+
+    async def read(self) -> list[tuple[str, str]]:
+        """Changes (kind, key) since the last call. The first call returns none: nothing is remembered yet.
+        Raises StoreUnavailable; the next call then looks again."""
+        first = self._seq == 0
+        try:
+            async with self._database.reading() as connection:
+                query = sa.select(changes).where(changes.c.seq > self._seq).order_by(changes.c.seq)
+                if first:
+                    query = sa.select(changes).order_by(changes.c.seq.desc()).limit(1)
+                rows = (await connection.execute(query)).all()
+        except BaseException:
+            self._seen_version = -1
+            raise
+        self._seq = max((row.seq for row in rows), default=self._seq)
+        return [] if first else [(row.kind, row.key) for row in rows]
+
+    def close(self) -> None:
+        if self._held:
+            self._held.close()
+
+    def _data_version(self) -> int:
+        try:
+            if self._held is None:
+                self._held = sqlite3.connect(f"file:{self._database.url.database}?mode=ro", uri=True, timeout=0)
+            version: int = self._held.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            # A database that cannot be asked is answered for by the query itself.
+            return -2
+        return version

@@ -1,0 +1,151 @@
+"""The connection: SQLite by default, PostgreSQL when there is more than one server."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ztp_server.errors import Misconfigured, StoreUnavailable
+from ztp_server.store.schema import HEAD
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class Database:
+    """An engine and its two kinds of transaction."""
+
+    def __init__(self, engine: AsyncEngine, url: sa.URL) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(ztp_write=True)
+        self.url = url
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Connect and bring the schema up to date. Raises Misconfigured naming the database."""
+        parsed = _parse(url)
+        engine = create_async_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        if parsed.get_backend_name() == "sqlite":
+            sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        database = cls(engine, parsed)
+        try:
+            await database._migrate()
+        except BaseException:
+            await engine.dispose()
+            raise
+        return database
+
+    @property
+    def place(self) -> str:
+        """What an administrator calls it: the file, or the URL without its password."""
+        return self.url.database or "" if self.is_sqlite else self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction. Raises StoreUnavailable."""
+        with _translated(self.place):
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at the end, or not at all. Raises StoreUnavailable."""
+        with _translated(self.place):
+            async with self._writer.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        await self._reader.dispose()
+
+    async def _migrate(self) -> None:
+        try:
+            async with self._reader.connect() as connection:
+                found = await connection.run_sync(_schema_version)
+            if found != HEAD:
+                await self._upgrade(found)
+        except (SQLAlchemyError, OSError) as error:
+            raise Misconfigured(f"database {self.place}: {_reason(error)}") from None
+
+    async def _upgrade(self, found: str | None) -> None:
+        # Alembic takes a third of a second to import, so only a start that needs it pays.
+        from ztp_server.store.migrations import runner
+
+        if found is not None and not runner.knows(found):
+            raise Misconfigured(
+                f"database {self.place}: made by a newer ztp (schema {found}, this one knows up to {HEAD}); upgrade ztp"
+            )
+        async with self._writer.begin() as connection:
+            await connection.run_sync(runner.upgrade)
+
+
+class _translated:
+    """Turns the driver's errors into StoreUnavailable; constraint errors stay, the caller knows what they mean."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
+            raise StoreUnavailable(f"database {self._place}: {_reason(error)}") from error
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise Misconfigured(f"--database: {url[:40]!r} is not a URL such as sqlite:////var/lib/ztp/ztp.db") from None
+    name = parsed.get_backend_name()
+    if name not in _DRIVERS:
+        raise Misconfigured(f"--database: {name} is neither sqlite nor postgresql")
+    if name == "sqlite" and parsed.database:
+        folder = Path(parsed.database).parent
+        if not folder.is_dir():
+            raise Misconfigured(f"database {parsed.database}: no folder {folder}")
+    return parsed.set(drivername=_DRIVERS[name])
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin by itself: a deferred BEGIN loses updates silently (see _begin_sqlite).
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=5000",
+        "trusted_schema=OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("ztp_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _schema_version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _reason(error: BaseException) -> str:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, sqlite3.DatabaseError) and "not a database" in str(original):
+        return "not a database"
+    return str(original).splitlines()[0]

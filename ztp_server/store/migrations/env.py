@@ -1,0 +1,13 @@
+"""Alembic's entry: it is given the connection to work on by runner.py."""
+
+from alembic import context
+
+from ztp_server.store.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+context.run_migrations()

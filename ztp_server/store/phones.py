@@ -1,0 +1,197 @@
+"""Phones with their lines."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ztp_server.domain.base_settings import BaseSettings
+from ztp_server.domain.line_key import LineKey
+from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.site import Site
+from ztp_server.errors import Conflict, NotFound
+from ztp_server.store.base_settings import read_base_settings
+from ztp_server.store.changes import record
+from ztp_server.store.schema import base_settings, base_settings_revisions, lines, phones, sites
+from ztp_server.store.sites import read_site
+from ztp_server.store.vault import Vault
+
+_REVISIONS = base_settings_revisions
+# Rows of one statement: well under SQLite's limit of 32,766 parameters.
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """All the store knows that goes into a phone's files."""
+
+    phone: Phone
+    site: Site
+    base: BaseSettings
+
+
+class PhoneStore:
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+        self._connection = connection
+        self._vault = vault
+
+    async def get(self, hardware_id: str) -> Phone:
+        """Raises NotFound."""
+        found = await self._select(sa.select(phones).where(phones.c.hardware_id == hardware_id))
+        if not found:
+            raise NotFound(f"no phone {hardware_id}")
+        return found[0]
+
+    async def list(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
+        """Phones by hardware ID, all or those of a site or of base settings."""
+        query = sa.select(phones).order_by(phones.c.hardware_id)
+        if site is not None:
+            query = query.where(phones.c.site_id == site)
+        if base_settings is not None:
+            query = query.where(phones.c.base_settings_id == base_settings)
+        return await self._select(query)
+
+    async def provisioned(self, hardware_id: str) -> Provisioned | None:
+        """The phone with its site and the current revision of its base settings, in one query."""
+        rows = (await self._connection.execute(_PROVISIONED, {"hardware_id": hardware_id})).all()
+        if not rows:
+            return None
+        row = rows[0]._mapping
+        own_lines = tuple(self._line(r._mapping, "l_") for r in rows if r.l_position is not None)
+        return Provisioned(
+            self._phone(row, own_lines),
+            read_site(row, self._vault, "s_"),
+            read_base_settings(row, self._vault, "b_"),
+        )
+
+    async def taken(self, hardware_ids: Iterable[str]) -> set[str]:
+        """Which of these hardware IDs have a phone already."""
+        wanted, found = list(hardware_ids), set()
+        for start in range(0, len(wanted), _BATCH):
+            query = sa.select(phones.c.hardware_id).where(phones.c.hardware_id.in_(wanted[start : start + _BATCH]))
+            found |= {row.hardware_id for row in await self._connection.execute(query)}
+        return found
+
+    async def add(self, new: Sequence[Phone]) -> None:
+        """Add phones, all or none. Raises Conflict when a hardware ID is taken."""
+        new = [replace(phone, id=uuid.uuid4().hex, revision=1) for phone in new]
+        try:
+            for start in range(0, len(new), _BATCH):
+                batch = new[start : start + _BATCH]
+                await self._connection.execute(sa.insert(phones), [self._row(phone) for phone in batch])
+                await self._add_lines(batch)
+        except IntegrityError:
+            raise Conflict("a phone with one of these hardware IDs exists already") from None
+        await record(self._connection, "phone", [phone.hardware_id for phone in new])
+
+    async def replace(self, phone: Phone) -> None:
+        """Keep a phone as it is now. Raises Conflict when its hardware ID is another phone's."""
+        values = self._row(phone) | {"revision": phone.revision + 1}
+        before = await self._connection.execute(sa.select(phones.c.hardware_id).where(phones.c.id == phone.id))
+        try:
+            await self._connection.execute(sa.update(phones).where(phones.c.id == phone.id).values(values))
+        except IntegrityError:
+            raise Conflict(f"phone {phone.hardware_id} exists already") from None
+        await self._connection.execute(sa.delete(lines).where(lines.c.phone_id == phone.id))
+        await self._add_lines([phone])
+        await record(self._connection, "phone", {before.scalar_one(), phone.hardware_id})
+
+    async def remove(self, hardware_id: str) -> None:
+        """Raises NotFound."""
+        result = await self._connection.execute(sa.delete(phones).where(phones.c.hardware_id == hardware_id))
+        if result.rowcount != 1:
+            raise NotFound(f"no phone {hardware_id}")
+        await record(self._connection, "phone", [hardware_id])
+
+    async def _select(self, query: sa.Select[Any]) -> list[Phone]:
+        rows = (await self._connection.execute(query)).all()
+        own = sa.select(lines).where(lines.c.phone_id.in_(query.with_only_columns(phones.c.id).order_by(None)))
+        by_phone: dict[str, list[Line]] = {}
+        for row in await self._connection.execute(own.order_by(lines.c.phone_id, lines.c.position)):
+            by_phone.setdefault(row.phone_id, []).append(self._line(row._mapping))
+        return [self._phone(row._mapping, tuple(by_phone.get(row.id, ()))) for row in rows]
+
+    async def _add_lines(self, owners: Sequence[Phone]) -> None:
+        rows = [
+            asdict(line)
+            | {"phone_id": phone.id, "position": position}
+            | {"password": self._vault.seal(line.password, _line_place(phone.id, position))}
+            for phone in owners
+            for position, line in enumerate(phone.lines, 1)
+        ]
+        if rows:
+            await self._connection.execute(sa.insert(lines), rows)
+
+    def _row(self, phone: Phone) -> dict[str, Any]:
+        return {
+            "id": phone.id,
+            "hardware_id": phone.hardware_id,
+            "name": phone.name,
+            "category": phone.category,
+            "model": phone.model,
+            "site_id": phone.site,
+            "base_settings_id": phone.base_settings,
+            "line_keys": [asdict(key) for key in phone.line_keys],
+            "settings": self._vault.seal_settings(phone.settings, f"phones/{phone.id}"),
+            "revision": phone.revision,
+        }
+
+    def _phone(self, row: Any, own_lines: tuple[Line, ...]) -> Phone:
+        return Phone(
+            id=row["id"],
+            name=row["name"],
+            hardware_id=row["hardware_id"],
+            category=row["category"],
+            model=row["model"],
+            site=row["site_id"],
+            base_settings=row["base_settings_id"],
+            lines=own_lines,
+            line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
+            settings=self._vault.open_settings(row["settings"], f"phones/{row['id']}"),
+            revision=row["revision"],
+        )
+
+    def _line(self, row: Any, prefix: str = "") -> Line:
+        place = _line_place(row[f"{prefix}phone_id"], row[f"{prefix}position"])
+        return Line(
+            user=row[f"{prefix}user"],
+            auth_user=row[f"{prefix}auth_user"],
+            password=self._vault.open(row[f"{prefix}password"], place),
+            display_name=row[f"{prefix}display_name"],
+            label=row[f"{prefix}label"],
+        )
+
+
+def _line_place(phone_id: str, position: int) -> str:
+    return f"lines/{phone_id}/{position}"
+
+
+def _labelled(table: sa.Table, prefix: str) -> list[sa.Label[Any]]:
+    return [column.label(prefix + column.name) for column in table.columns]
+
+
+_PROVISIONED = (
+    sa.select(
+        phones,
+        *_labelled(sites, "s_"),
+        *_labelled(base_settings, "b_"),
+        _REVISIONS.c.settings.label("b_settings"),
+        _REVISIONS.c.revision.label("b_read_revision"),
+        *_labelled(lines, "l_"),
+    )
+    .join(sites, sites.c.id == phones.c.site_id)
+    .join(base_settings, base_settings.c.id == phones.c.base_settings_id)
+    .join(
+        _REVISIONS,
+        sa.and_(_REVISIONS.c.base_settings_id == base_settings.c.id, _REVISIONS.c.revision == base_settings.c.revision),
+    )
+    .outerjoin(lines, lines.c.phone_id == phones.c.id)
+    .where(phones.c.hardware_id == sa.bindparam("hardware_id"))
+    .order_by(lines.c.position)
+)
