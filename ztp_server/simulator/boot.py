@@ -110,6 +110,11 @@ class _Walk:
             raise SimulationFailed(f"{exchange.method} {exchange.url}: {exchange.status}{self._hint(step, exchange)}")
 
     def _hint(self, step: BootStep, exchange: Exchange) -> str:
-        if exchange.status == 404 and step.reads:
-            return f": the server knows no phone {self._phone.mac}, or it was not proven (certificate, network, listener)"
-        return ": the server's log says which template or what else failed" if exchange.status >= 500 else ""
+        """What an administrator should look at."""
+        if exchange.status >= 500:
+            return ", a fault of the server: its log says which"
+        if exchange.status != 404 or not step.reads:
+            return ""
+        if step.listed_in:
+            return f", though {step.listed_in} names it"
+        return f": the server knows no phone {self._phone.mac}, or it was not proven (certificate, network)"

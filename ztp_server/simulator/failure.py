@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import ssl
+import os
+import re
+from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from ztp_server.errors import Refused
 
 # Of OpenSSL's x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64
+_OF_OPENSSL = re.compile(r"\[SSL: (\w+)\]")
+# Alerts of servers that miss a client certificate or do not believe it; TLS 1.2 has no word for the former.
+_ABOUT_THE_CLIENT = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "ALERT_HANDSHAKE_FAILURE")
 
 
 class SimulationFailed(Refused):
@@ -21,9 +25,10 @@ class SimulationFailed(Refused):
 def shown(url: str) -> str:
     """A URL as it may be printed: without the user and password it may hold."""
     try:
-        return str(URL(url).with_user(None)) if "@" in url else url
+        parts = urlsplit(url)
     except ValueError:
         return url.rpartition("@")[2]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
 
 
 def explain(url: str, error: Exception) -> str:
@@ -35,19 +40,21 @@ def explain(url: str, error: Exception) -> str:
 def _reason(url: str, error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _certificate_reason(error.certificate_error)
-    if isinstance(error, ssl.SSLError | aiohttp.ClientConnectorSSLError):
-        return _tls_reason(error)
+    tls = _OF_OPENSSL.search(str(error))
+    if tls:
+        return _tls_reason(tls[1])
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no address is known for this name"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if _is_hang_up(error):
         return _hang_up_reason(url)
-    if isinstance(error, aiohttp.InvalidURL):
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return "not an address that begins with http:// or https://"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return "no connection: nothing listens there, or the network does not lead there"
-    return f"no proper answer ({error or type(error).__name__})"
+        return f"no connection ({os.strerror(error.errno) if error.errno else error})"
+    message = getattr(error, "message", "") or str(error) or type(error).__name__
+    return f"no proper answer ({' '.join(message.split())})"
 
 
 def _certificate_reason(error: Exception) -> str:
@@ -60,12 +67,10 @@ def _certificate_reason(error: Exception) -> str:
     return f"the phone does not trust the server's certificate ({said}): it needs the CA first"
 
 
-def _tls_reason(error: Exception) -> str:
-    """Alerts say what the server did not like, everything else what the phone made of the server's bytes."""
-    reason = getattr(error, "reason", None) or str(error)
+def _tls_reason(reason: str) -> str:
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return "no TLS is spoken there: an address of http://?"
-    if "CERTIFICATE_REQUIRED" in reason or "UNKNOWN_CA" in reason:
+    if any(alert in reason for alert in _ABOUT_THE_CLIENT):
         return _hang_up_reason("https://")
     return f"TLS failed ({reason.replace('_', ' ').lower()})"
 

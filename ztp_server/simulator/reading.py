@@ -44,8 +44,7 @@ def _lines(name: str, body: bytes) -> Iterable[tuple[str, str]]:
     except UnicodeDecodeError as error:
         raise SimulationFailed(f"{name}: not UTF-8 text (byte {error.start})") from None
     # Not splitlines(): it knows ten more ends of a line than a phone does.
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not line or line.startswith(_COMMENTS):
             continue
         parameter, equals, value = line.partition("=")

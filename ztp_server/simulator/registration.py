@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ztp_server.domain.vendor import Reading
 
-_NO_SERVER = ("", "0.0.0.0")  # noqa: S104 - how some makers write "none"
+_NO_SERVER = ("", "0.0.0.0")  # how makers write that there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ def registrations(reading: Reading, lines: int, parameters: Mapping[str, str]) -
     """The lines that `parameters` fill and do not switch off, on a phone that has `lines` of them."""
     found = []
     for line in range(1, lines + 1):
-        names = {"{n}": str(reading.first_line + line - 1)}
+        number = str(reading.first_line + line - 1)
         user, server, transport, enabled = (
-            parameters.get(pattern.replace("{n}", names["{n}"]), "")
+            parameters.get(pattern.replace("{n}", number), "")
             for pattern in (reading.user, reading.server, reading.transport, reading.enabled)
         )
         if user and enabled != "0":
