@@ -1,6 +1,6 @@
 """Template and values → the bytes of a file, checked before anybody gets them.
 
-Escaping is by the kind of file, not by the author: every expression of a template goes through the writer of its format.
+Escaping is by the kind of file, not by the author: every expression of a template goes through its writer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from ztp_server.errors import TemplateError
 from ztp_server.filters import FILTERS
 
 NAMES = frozenset(
-    ["settings", "phone", "lines", "unused_lines", "line_keys", "model", "site", "map", "clock", "server", "firmware", "custom"]
-)  # fmt: skip
+    {
+        *("settings", "phone", "lines", "unused_lines", "line_keys", "model"),
+        *("site", "map", "clock", "server", "firmware", "custom"),
+    }
+)
 TESTS = frozenset({"defined", "eq", "ne", "in"})
 _XML_ATTRIBUTE = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _NODES = (
@@ -32,7 +35,7 @@ _XML_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=
 
 
 class _Environment(jinja2.Environment):
-    """Attribute access reaches the entries of a mapping and nothing else, so that no object has methods to a template."""
+    """Attribute access reaches the entries of a mapping and nothing else: no object has methods to a template."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, (Mapping, jinja2.runtime.LoopContext)):

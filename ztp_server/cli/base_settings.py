@@ -59,7 +59,7 @@ def list_base_settings(as_json: bool, data: DataOptions) -> None:
     """List base settings."""
 
     async def views(services: Any) -> list[dict[str, Any]]:
-        return [_view(services, base) for base in await services.base_settings.list()]
+        return [_view(services, base) for base in await services.base_settings.all()]
 
     found = with_services(data, views)
     if as_json:

@@ -37,7 +37,7 @@ def add(file: Path, models: Sequence[str], version: str, is_default: bool, data:
 @data_options
 def list_firmware(as_json: bool, data: DataOptions) -> None:
     """List images."""
-    images = [asdict(image) for image in with_services(data, lambda services: services.firmware.list())]
+    images = [asdict(image) for image in with_services(data, lambda services: services.firmware.all())]
     if as_json:
         return show_json(images)
     columns = ("model", "version", "is_default", "size", "sha256", "file_name")

@@ -110,7 +110,7 @@ def list_phones(as_json: bool, data: DataOptions) -> None:
     """List phones."""
 
     async def views(services: Any) -> list[dict[str, Any]]:
-        return [_view(services, found) for found in await services.phones.list()]
+        return [_view(services, found) for found in await services.phones.all()]
 
     found = with_services(data, views)
     if as_json:

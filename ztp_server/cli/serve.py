@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from ztp_server.config import Address, DataOptions, ServeOptions, parse_proxies
 _STARTED = time.monotonic()
 
 
-def _listener(option: str, default: str, what: str) -> Any:
+def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     name = option.removeprefix("--").replace("-", "_").upper()
     return click.option(
         option, default=default, envvar=f"ZTP_{name}", show_default=True, metavar="HOST:PORT|off", help=what

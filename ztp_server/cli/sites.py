@@ -81,4 +81,4 @@ async def _views(services: Any) -> list[dict[str, Any]]:
     from ztp_server.services.views import site_view
 
     table = services.templates.catalog.settings
-    return [site_view(site, table) for site in await services.sites.list()]
+    return [site_view(site, table) for site in await services.sites.all()]

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class BaseSettings:
-    """A profile made for `model`; any phone of that model's family may use it. A revision never changes once written."""
+    """A profile made for `model`; any phone of its family may use it. A revision never changes once written."""
 
     id: str
     name: str

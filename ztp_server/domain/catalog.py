@@ -66,8 +66,8 @@ class Catalog:
 
     def _rules(self) -> Iterator[tuple[str, Rule]]:
         for vendor in self.vendors.values():
-            for rule in (*vendor.file, *vendor.upload, *vendor.firmware):
-                yield vendor.id, rule
+            rules: tuple[Rule, ...] = (*vendor.file, *vendor.upload, *vendor.firmware)
+            yield from ((vendor.id, rule) for rule in rules)
 
     def vendor_of(self, model: Model) -> Vendor:
         return self._vendor_of_model[model.id]

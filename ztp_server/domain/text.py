@@ -6,7 +6,7 @@ import re
 
 from ztp_server.errors import BadValue
 
-# Control characters (C0, DEL, C1), lone surrogates and the two noncharacters that XML 1.0 forbids (XML 1.0, section 2.2).
+# Controls (C0, DEL, C1), lone surrogates and the two noncharacters that XML 1.0 forbids (section 2.2).
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_IN_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

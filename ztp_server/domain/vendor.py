@@ -120,7 +120,7 @@ NOT_LISTED = Support(unproven="not looked into yet")
 
 
 class BootStep(_Row):
-    """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what to ask."""
+    """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what."""
 
     method: Method = "GET"
     path: str = ""

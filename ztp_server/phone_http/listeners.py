@@ -44,7 +44,6 @@ class _Server(web.Server):
         return _Protocol(
             self,
             loop=self._loop,
-            access_log=None,
             keepalive_timeout=IDLE_SECONDS,
             # Bodies are taken as sent: nothing a stranger sends is unpacked.
             auto_decompress=False,

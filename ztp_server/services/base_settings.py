@@ -21,9 +21,9 @@ class BaseSettingsService:
         self._store = store
         self._templates = templates
 
-    async def list(self) -> list[BaseSettings]:
+    async def all(self) -> list[BaseSettings]:
         async with self._store.read() as session:
-            return await session.base_settings.list()
+            return await session.base_settings.all()
 
     async def get(self, base_id: str, revision: int | None = None) -> BaseSettings:
         """Raises NotFound."""
@@ -70,8 +70,8 @@ class BaseSettingsService:
         return replace(base, settings=settings)
 
     async def _check_phones(self, session: Session, base: BaseSettings) -> None:
-        sites = {site.id: site for site in await session.sites.list()}
-        for phone in await session.phones.list(base_settings=base.id):
+        sites = {site.id: site for site in await session.sites.all()}
+        for phone in await session.phones.all(base_settings=base.id):
             try:
                 check(self._templates.catalog, phone, sites[phone.site], base)
             except ZtpError as error:

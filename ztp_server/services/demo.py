@@ -43,7 +43,7 @@ async def make_demo(services: Services, data: Path) -> None:
         make_device_authority(data / DEMO_CERTS / vendor.id, f"demo-{vendor.id}-ca")
     for device in devices:
         _make_certificate(device, data)
-    if not await services.sites.list():
+    if not await services.sites.all():
         await _make_records(services)
 
 
@@ -80,7 +80,7 @@ async def _make_records(services: Services) -> None:
     for vendor in catalog.vendors.values():
         for row in vendor.demo:
             base = f"demo-{catalog.models[row.model].family}"
-            if base not in {b.id for b in await services.base_settings.list()}:
+            if base not in {b.id for b in await services.base_settings.all()}:
                 password = {"admin_password": secrets.token_hex(6)}
                 await services.base_settings.add(_WHO, base, base, row.model, password)
             await services.phones.add(_WHO, _phone(row, base, str(extension)))

@@ -21,9 +21,9 @@ class FirmwareService:
         self._templates = templates
         self._files = files
 
-    async def list(self) -> list[Firmware]:
+    async def all(self) -> list[Firmware]:
         async with self._store.read() as session:
-            return await session.firmware.list()
+            return await session.firmware.all()
 
     async def add(
         self, who: Actor, file: Path, models: Sequence[str], version: str, is_default: bool
@@ -54,8 +54,8 @@ class FirmwareService:
 
     async def scrub(self) -> list[str]:
         """Hash every image again; returns the SHA-256 of those that are damaged or gone."""
-        return await self._files.scrub({image.sha256 for image in await self.list()})
+        return await self._files.scrub({image.sha256 for image in await self.all()})
 
     async def _drop_unused(self, sha256: str) -> None:
-        if all(image.sha256 != sha256 for image in await self.list()):
+        if all(image.sha256 != sha256 for image in await self.all()):
             self._files.forget(sha256)

@@ -61,14 +61,14 @@ class Fleet:
         """Whether an address lies in the networks of a site where networks count as proof. Raises StoreUnavailable."""
         if self._sites is None:
             async with self._store.read() as session:
-                self._sites = [(site, networks_of(site)) for site in await session.sites.list()]
+                self._sites = [(site, networks_of(site)) for site in await session.sites.all()]
         return any("network" in site.proofs and lies_in(address, networks) for site, networks in self._sites)
 
     async def firmware(self) -> dict[tuple[str, str], Firmware]:
         """Images by model and version; the default of a model stands under version "". Raises StoreUnavailable."""
         if self._firmware is None:
             async with self._store.read() as session:
-                images = await session.firmware.list()
+                images = await session.firmware.all()
             self._firmware = {(image.model, image.version): image for image in images}
             self._firmware |= {(image.model, ""): image for image in images if image.is_default}
         return self._firmware

@@ -76,7 +76,7 @@ class PhoneImport:
     ) -> Report:
         """Import a CSV file. `progress` hears the number of rows done so far.
 
-        Raises ImportRefused naming every bad row, and BadValue for a file that is no such CSV; nothing is imported then.
+        Raises ImportRefused naming every bad row, and BadValue for a file that is no such CSV; then nothing is done.
         """
         rows = list(read_rows(file))
         async with self._store.write() as session:
@@ -112,11 +112,11 @@ class _Work:
     @classmethod
     async def begin(cls, session: Session, catalog: Catalog, mode: Mode, rows: Iterable[Row]) -> _Work:
         work = cls(session, catalog, mode)
-        work._sites = {site.id: site for site in await session.sites.list()}
-        work._bases = {base.id: base for base in await session.base_settings.list()}
+        work._sites = {site.id: site for site in await session.sites.all()}
+        work._bases = {base.id: base for base in await session.base_settings.all()}
         macs = {mac for row in rows if (mac := _mac_of(row))}
         taken = await session.phones.taken(macs)
-        work._there = {phone.hardware_id: phone for phone in (await session.phones.list() if taken else [])}
+        work._there = {phone.hardware_id: phone for phone in (await session.phones.all() if taken else [])}
         return work
 
     def take(self, row: Row) -> None:
@@ -237,7 +237,7 @@ def _changed(before: Phone, row: Row) -> Phone:
     """Empty cells of a phone that is there keep what it has; line and key columns replace when any is filled."""
     cells = row.cells
     _refuse_other_categories(cells)
-    own = {name: cells[name] for name in _FIELDS if name != "hardware_id" and cells.get(name)}
+    own: dict[str, Any] = {name: cells[name] for name in _FIELDS if name != "hardware_id" and cells.get(name)}
     return replace(
         before,
         **own,

@@ -11,6 +11,7 @@ from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import Value
+from ztp_server.domain.vendor import Support
 from ztp_server.errors import BadValue, Conflict, NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import Changes, changed_settings, checked_phone
@@ -38,9 +39,9 @@ class Phones:
         self._templates = templates
         self._address = address
 
-    async def list(self) -> list[Phone]:
+    async def all(self) -> list[Phone]:
         async with self._store.read() as session:
-            return await session.phones.list()
+            return await session.phones.all()
 
     async def get(self, hardware_id: str) -> Phone:
         """Raises BadValue for what is no hardware ID, and NotFound."""
@@ -166,10 +167,11 @@ def _hidden(secret: bool, value: Any) -> Any:
     return "***" if secret and value else value
 
 
-def _rendered(support: Any) -> str:
+def _rendered(support: Support) -> str:
     """What becomes of a setting on a family, in a few words."""
     if support.state == "parameter":
         return support.parameter
     if support.state == "server":
         return f"kept by this server: {support.server}"
-    return f"{'not on this family' if support.state == 'absent' else 'not proven on this family'}: {getattr(support, support.state)}"
+    verdict = "not on this family" if support.state == "absent" else "not proven on this family"
+    return f"{verdict}: {support.absent or support.unproven}"

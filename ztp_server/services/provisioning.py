@@ -148,9 +148,10 @@ class Provisioning:
         vendor = seen.vendor or self._templates.catalog.vendor_of_oui(mac)
         for candidate in requested.candidates:
             rule = candidate.rule
-            if request.listener == "http" and candidate.vendor == vendor and isinstance(rule, FileRule):
-                if rule.bootstrap and request.method != "PUT":
-                    return self._generic(rule, rule.bootstrap, candidate.vendor, seen)
+            if candidate.vendor != vendor or not isinstance(rule, FileRule) or not rule.bootstrap:
+                continue
+            if request.listener == "http" and request.method != "PUT":
+                return self._generic(rule, rule.bootstrap, candidate.vendor, seen)
         return Refusal(why)
 
     def _generic(self, rule: FileRule, template: str, vendor_id: str, seen: Seen) -> PhoneFile:

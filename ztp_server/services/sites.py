@@ -26,9 +26,9 @@ class Sites:
         self._store = store
         self._templates = templates
 
-    async def list(self) -> list[Site]:
+    async def all(self) -> list[Site]:
         async with self._store.read() as session:
-            return await session.sites.list()
+            return await session.sites.all()
 
     async def get(self, site_id: str) -> Site:
         """Raises NotFound."""
@@ -71,8 +71,8 @@ class Sites:
         return replace(site, settings=after, **_fields(changes))
 
     async def _check_phones(self, session: Session, site: Site) -> None:
-        bases = {base.id: base for base in await session.base_settings.list()}
-        for phone in await session.phones.list(site=site.id):
+        bases = {base.id: base for base in await session.base_settings.all()}
+        for phone in await session.phones.all(site=site.id):
             try:
                 check(self._templates.catalog, phone, site, bases[phone.base_settings])
             except ZtpError as error:

@@ -53,10 +53,10 @@ def problems(folder: Folder) -> Iterator[Problem]:
         yield Problem(error.file, error.line, error.reason)
         return
     seen: set[tuple[str, int]] = set()
-    for error in _failures(catalog, Renderer(folder.texts)):
-        if (error.file, error.line) not in seen:
-            seen.add((error.file, error.line))
-            yield Problem(error.file, error.line, error.reason)
+    for failure in _failures(catalog, Renderer(folder.texts)):
+        if (failure.file, failure.line) not in seen:
+            seen.add((failure.file, failure.line))
+            yield Problem(failure.file, failure.line, failure.reason)
 
 
 def _failures(catalog: Catalog, renderer: Renderer) -> Iterator[TemplateError]:
@@ -65,9 +65,9 @@ def _failures(catalog: Catalog, renderer: Renderer) -> Iterator[TemplateError]:
         for name, rule in templates_of(vendor):
             try:
                 renderer.check(name, rule.format)
-            except TemplateError as error:
+            except TemplateError as problem:
                 refused.add((name, rule.format))
-                yield error
+                yield problem
     for model in catalog.models.values():
         vendor = catalog.vendor_of(model)
         for rule in vendor.file:

@@ -36,7 +36,7 @@ class BaseSettingsStore:
             raise NotFound(f"no {what}")
         return read_base_settings(row._mapping, self._vault)
 
-    async def list(self) -> list[BaseSettings]:
+    async def all(self) -> list[BaseSettings]:
         ids = await self._connection.execute(sa.select(base_settings.c.id).order_by(base_settings.c.id))
         return [await self.get(row.id) for row in ids.all()]
 

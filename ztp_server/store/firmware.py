@@ -18,7 +18,7 @@ class FirmwareStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def list(self) -> list[Firmware]:
+    async def all(self) -> list[Firmware]:
         rows = await self._connection.execute(sa.select(firmware).order_by(firmware.c.model, firmware.c.version))
         return [_read(row) for row in rows]
 

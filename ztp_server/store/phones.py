@@ -48,7 +48,7 @@ class PhoneStore:
             raise NotFound(f"no phone {hardware_id}")
         return found[0]
 
-    async def list(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
+    async def all(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
         """Phones by hardware ID, all or those of a site or of base settings."""
         query = sa.select(phones).order_by(phones.c.hardware_id)
         if site is not None:

@@ -26,7 +26,7 @@ class SiteStore:
             raise NotFound(f"no site {site_id}")
         return read_site(row._mapping, self._vault)
 
-    async def list(self) -> list[Site]:
+    async def all(self) -> list[Site]:
         rows = await self._connection.execute(sa.select(sites).order_by(sites.c.id))
         return [read_site(row._mapping, self._vault) for row in rows]
 
