@@ -16,6 +16,7 @@ from ztp_server.certificates import CertificateFiles, Certificates
 from ztp_server.config import Address, ServeOptions, shipped_folder
 from ztp_server.domain.template_context import Server
 from ztp_server.errors import StoreUnavailable, ZtpError
+from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.listeners import PhoneListener, bind
 from ztp_server.phone_http.routes import PhoneDoor
@@ -47,7 +48,10 @@ class App:
         self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
         self.check_ins = CheckIns(services.store)
         self.fleet = Fleet(services.store, services.templates, self.address)
-        self._door = PhoneDoor(self._provisioning(), certificates.devices, options.trusted_proxies, self.metrics)
+        self._requests = RequestLog(as_json=options.json_log)
+        self._door = PhoneDoor(
+            self._provisioning(), certificates.devices, options.trusted_proxies, self.metrics, self._requests
+        )
         self._certificates = certificates
         self._admin: web.AppRunner | None = None
         self.admin_address: Address | None = None
@@ -73,6 +77,7 @@ class App:
     async def stop(self) -> None:
         """Finish what was begun (at most 10 s a listener), write down what waits, close."""
         await self._close_doors()
+        self._requests.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

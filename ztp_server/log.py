@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 from typing import Any
+
+from datetime import UTC, datetime
 
 import structlog
 
@@ -43,3 +46,30 @@ def _cut(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _dump(fields: dict[str, Any], **_options: Any) -> str:
     return json.dumps(fields, ensure_ascii=True, default=str)
+
+
+class RequestLog:
+    """The lines of requests. A boot storm writes thousands a second, so JSON lines are gathered and written ten times
+    a second; on a terminal each is written at once."""
+
+    WRITE_SECONDS = 0.1
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._lines: list[str] = []
+        self._log = structlog.get_logger()
+
+    def write(self, fields: dict[str, Any]) -> None:
+        if not self._as_json:
+            self._log.info("request", **fields)
+            return
+        if not self._lines:
+            asyncio.get_running_loop().call_later(self.WRITE_SECONDS, self.flush)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._lines.append(json.dumps({"timestamp": now, "level": "info", "event": "request", **fields}))
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.flush()

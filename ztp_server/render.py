@@ -25,6 +25,8 @@ NAMES = frozenset(
     }
 )
 TESTS = frozenset({"defined", "eq", "ne", "in"})
+# What must be escaped or refused: a text without any of it, nearly every one, is written as it is.
+_NOT_PLAIN_XML = re.compile('[&<>"\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 _XML_ATTRIBUTE = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.If,
@@ -38,8 +40,12 @@ class _Environment(jinja2.Environment):
     """Attribute access reaches the entries of a mapping and nothing else: no object has methods to a template."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, (Mapping, jinja2.runtime.LoopContext)):
-            return self.getitem(obj, attribute) if isinstance(obj, Mapping) else getattr(obj, attribute)
+        if type(obj) is dict:  # the case that counts: a hundred times in a file
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        if isinstance(obj, Mapping):
+            return self.getitem(obj, attribute)
+        if isinstance(obj, jinja2.runtime.LoopContext):
+            return getattr(obj, attribute)
         return self.undefined(obj=obj, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -61,7 +67,9 @@ def _plain(value: Any) -> str:
 
 
 def _xml_value(value: Any) -> str:
-    text = _plain(value)
+    text = value if type(value) is str else _plain(value)
+    if not _NOT_PLAIN_XML.search(text):
+        return text
     character = forbidden_character(text.replace("\t", " ").replace("\r", " "), lines=True)
     if character:
         raise ValueError(f"a value holds the character {character}")
@@ -69,7 +77,7 @@ def _xml_value(value: Any) -> str:
 
 
 def _line_value(value: Any) -> str:
-    text = _plain(value)
+    text = value if type(value) is str else _plain(value)
     character = forbidden_character(text)
     if character:
         raise ValueError(f"a value holds the character {character}")

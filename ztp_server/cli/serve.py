@@ -62,6 +62,7 @@ def serve(
     public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log_format: str,
 ) -> None:  # fmt: skip
     """Serve phones until SIGTERM or Ctrl-C."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     options = ServeOptions(
         data=data,
         phone_http=Address.parse("--phone-http", phone_http),
@@ -72,10 +73,11 @@ def serve(
         ntp_server=ntp_server,
         trusted_proxies=parse_proxies(trusted_proxies),
         demo=demo,
+        json_log=as_json,
     )
     from ztp_server import log
 
-    log.set_up(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
+    log.set_up(as_json=as_json)
     asyncio.run(ctx.obj(options, _say_where))
 
 

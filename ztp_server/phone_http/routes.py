@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-import structlog
 from aiohttp import hdrs, web
 
 from ztp_server.domain.request import (
@@ -22,6 +21,7 @@ from ztp_server.domain.request import (
     TooLarge,
 )
 from ztp_server.domain.site import Network
+from ztp_server.log import LONGEST_VALUE, RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.identity import certified, phone_address, requested_path
 from ztp_server.pki.device import DeviceCertificates
@@ -30,8 +30,6 @@ from ztp_server.services.provisioning import Provisioning
 # An upload that takes longer is no phone's.
 UPLOAD_SECONDS = 30
 _METHODS = ("GET", "HEAD", "PUT")
-
-log = structlog.get_logger()
 
 
 class PhoneDoor:
@@ -43,11 +41,13 @@ class PhoneDoor:
         certificates: DeviceCertificates,
         trusted_proxies: Sequence[Network],
         metrics: Metrics,
+        requests: RequestLog,
     ) -> None:
         self._provisioning = provisioning
         self.certificates = certificates
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
+        self._requests = requests
 
     def handler(self, listener: Listener) -> _Handler:
         """The request handler of one listener."""
@@ -88,20 +88,21 @@ class PhoneDoor:
     ) -> None:
         size = response.body_length if response.prepared else len(getattr(response, "body", None) or b"")
         self._metrics.observe(listener, outcome.vendor, response.status, size, seconds)
-        log.info(
-            "request",
-            listener=listener,
-            method=request.method,
-            file=path,
-            status=response.status,
-            bytes=size,
-            ms=round(seconds * 1000, 2),
-            mac=outcome.mac,
-            model=outcome.model,
-            firmware=outcome.firmware,
-            proof=outcome.proof,
-            address=request.remote,
-            reason=getattr(outcome.answer, "reason", ""),
+        self._requests.write(
+            {
+                "listener": listener,
+                "method": request.method,
+                "file": path,
+                "status": response.status,
+                "bytes": size,
+                "ms": round(seconds * 1000, 2),
+                "mac": outcome.mac,
+                "model": outcome.model,
+                "firmware": outcome.firmware[:LONGEST_VALUE],
+                "proof": outcome.proof,
+                "address": request.remote,
+                "reason": getattr(outcome.answer, "reason", ""),
+            }
         )
 
 

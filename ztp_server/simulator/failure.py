@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from urllib.parse import urlsplit
@@ -76,8 +77,10 @@ def _tls_reason(reason: str) -> str:
 
 
 def _is_hang_up(error: Exception) -> bool:
-    os_error = getattr(error, "os_error", error)
-    return isinstance(os_error, ConnectionResetError | BrokenPipeError | aiohttp.ServerDisconnectedError)
+    """aiohttp tells it in several ways, and keeps no error number when it happens in the handshake."""
+    cause = getattr(error, "os_error", error)
+    numbered = getattr(cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
+    return numbered or isinstance(cause, ConnectionResetError | aiohttp.ServerDisconnectedError)
 
 
 def _hang_up_reason(url: str) -> str:
