@@ -41,6 +41,8 @@ class App:
         self.options = options
         self.services = services
         self.metrics = Metrics()
+        self.metrics.template_problems.set_function(lambda: len(services.templates.snapshot.problems))
+        self.metrics.certificate_days.set_function(lambda: self._certificates.days_left)
         self.listeners: dict[str, PhoneListener] = {}
         self._certificate_files = CertificateFiles(options.data.data / "tls", self._names(), self._maker_folders())
         certificates = self._certificate_files.load(services.templates.catalog)
@@ -164,14 +166,17 @@ class App:
         templates = self.services.templates
         if not await asyncio.to_thread(templates.refresh):
             return
-        self.metrics.template_problems.set(len(templates.snapshot.problems))
+        # What a vendor.toml says of certificates may be another thing now.
+        await self._load_certificates()
         for problem in templates.snapshot.problems:
             self.check_ins.report("template.left_out", problem.file, f"{problem.file}:{problem.line}: {problem.reason}")
         log.info("templates.loaded", problems=len(templates.snapshot.problems), number=templates.snapshot.number)
 
     async def _refresh_certificates(self) -> None:
-        if not await asyncio.to_thread(self._certificate_files.changed):
-            return
+        if await asyncio.to_thread(self._certificate_files.changed):
+            await self._load_certificates()
+
+    async def _load_certificates(self) -> None:
         certificates = await asyncio.to_thread(self._certificate_files.load, self.services.templates.catalog)
         self._certificates = certificates
         self._door.certificates = certificates.devices

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLContext
 
@@ -15,7 +16,7 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.pki.authority import ServerFiles, ensure_server_files
 from ztp_server.pki.contexts import https_context, mtls_context
 from ztp_server.pki.device import DeviceAuthority, DeviceCertificates, SubjectRule, load_authorities
-from ztp_server.pki.pair import is_issued_by
+from ztp_server.pki.pair import is_issued_by, read_certificate
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Certificates:
     devices: DeviceCertificates
     makers: frozenset[str]
     ca_pem: str
+    expires: datetime
+
+    @property
+    def days_left(self) -> int:
+        """Days until the server's certificate expires; negative when it has."""
+        return (self.expires - datetime.now(UTC)).days
 
 
 class CertificateFiles:
@@ -50,6 +57,7 @@ class CertificateFiles:
             devices=DeviceCertificates(authorities, _subject_rules(catalog, authorities)),
             makers=frozenset(authority.vendor for authority in authorities),
             ca_pem=_ca_pem(files),
+            expires=read_certificate(files.certificate).not_valid_after_utc,
         )
 
     def changed(self) -> bool:

@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import sys
-from typing import Any
-
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 

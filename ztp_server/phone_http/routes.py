@@ -61,6 +61,8 @@ class PhoneDoor:
         else:
             outcome = await self._provisioning.answer(self._phone_request(request, path, listener))
         response = _response(request, outcome)
+        # No version of ours or of what we are built with.
+        response.headers[hdrs.SERVER] = "ztp"
         if isinstance(response, web.FileResponse):
             await _send(request, response)
         self._note(request, listener, path or "", outcome, response, time.perf_counter() - started)

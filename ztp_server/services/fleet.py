@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections import OrderedDict
 from functools import lru_cache
@@ -27,6 +28,7 @@ class Fleet:
         self._templates = templates
         self._address = address
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._reading = asyncio.Lock()
         self._generation = 0
         self._built_on: tuple[object, ...] = (None, None, None)
         self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
@@ -35,14 +37,16 @@ class Fleet:
     async def catch_up(self) -> None:
         """Forget what has changed since the last request, in this process or another."""
         self._notice_templates()
-        if not self._store.changes.moved():
+        # One that comes while another reads must not overtake it, or it would serve what it was just told to forget.
+        if not self._store.changes.moved() and not self._reading.locked():
             return
-        try:
-            changes = await self._store.changes.read()
-        except StoreUnavailable:
-            return  # What is remembered stays in service; the next request looks again.
-        for kind, key in changes:
-            self._forget(kind, key)
+        async with self._reading:
+            try:
+                changes = await self._store.changes.read()
+            except StoreUnavailable:
+                return  # What is remembered stays in service; the next request looks again.
+            for kind, key in changes:
+                self._forget(kind, key)
 
     async def find(self, mac: str) -> Known | None:
         """The phone, or None. Raises StoreUnavailable only when it is not remembered from better days."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,20 +16,13 @@ from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, ImportRefused
 from ztp_server.services.checks import checked_phone
+from ztp_server.services.phone_csv import FIELDS, KEY, LINE, SETTING, Row, read_rows
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
 Mode = Literal["create", "update", "upsert"]
 
-MOST_ROWS = 200_000
-MOST_COLUMNS = 1_024
-LARGEST_CELL = 4_096
-_FIELDS = ("name", "category", "hardware_id", "model", "site", "base_settings")
-_LINE = re.compile(r"line([1-9]\d?)_(user|auth_user|password|display_name|label)")
-_KEY = re.compile(r"key([1-9]\d{0,2})_(type|value|label)")
-_SETTING = re.compile(r"settings\.(.+)")
-# A spreadsheet program would run a cell that begins so; exports put an apostrophe before it (CWE-1236).
-_FORMULA = re.compile(r"'[=+\-@\t\r']")
+_PROGRESS_EVERY = 500
 
 
 @dataclass
@@ -41,23 +32,6 @@ class Report:
     created: int = 0
     updated: int = 0
     problems: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the file. `number` is the line on which it begins, the header being line 1."""
-
-    number: int
-    cells: Mapping[str, str]
-
-    def group(self, pattern: re.Pattern[str]) -> dict[int, dict[str, str]]:
-        """Numbered cells that are not empty, by number: `line1_user` → {1: {"user": …}}."""
-        found: dict[int, dict[str, str]] = {}
-        for column, cell in self.cells.items():
-            match = pattern.fullmatch(column)
-            if match and cell:
-                found.setdefault(int(match[1]), {})[match[2]] = cell
-        return found
 
 
 class PhoneImport:
@@ -79,26 +53,38 @@ class PhoneImport:
         Raises ImportRefused naming every bad row, and BadValue for a file that is no such CSV; then nothing is done.
         """
         rows = list(read_rows(file))
+        async with self._store.read() as session:
+            seen = await session.last_change()
+            work = await self._checked(session, file, mode, rows, progress)
+        if dry_run:
+            return work.report
         async with self._store.write() as session:
-            work = await _Work.begin(session, self._templates.catalog, mode, rows)
-            for count, row in enumerate(rows, 1):
-                work.take(row)
-                if count % 500 == 0 or count == len(rows):
-                    progress(count)
-            if work.report.problems:
-                raise ImportRefused(file.name, work.report.problems)
-            if not dry_run:
-                await work.write()
-                detail = {"file": file.name, "created": work.report.created, "updated": work.report.updated}
-                await session.events.add(who.name, "phones.imported", file.name, detail)
+            if await session.last_change() != seen:
+                # Somebody wrote meanwhile, so what was checked may be another thing now.
+                work = await self._checked(session, file, mode, rows, progress)
+            await work.write(session)
+            detail = {"created": work.report.created, "updated": work.report.updated}
+            await session.events.add(who.name, "phones.imported", file.name, detail)
         return work.report
+
+    async def _checked(
+        self, session: Session, file: Path, mode: Mode, rows: list[Row], progress: Callable[[int], object]
+    ) -> _Work:
+        """Long for many rows, so it is done before the database is held. Raises ImportRefused."""
+        work = await _Work.begin(session, self._templates.catalog, mode, rows)
+        for count, row in enumerate(rows, 1):
+            work.take(row)
+            if count % _PROGRESS_EVERY == 0 or count == len(rows):
+                progress(count)
+        if work.report.problems:
+            raise ImportRefused(file.name, work.report.problems)
+        return work
 
 
 class _Work:
     """One import on its way: rows are checked against what is there and gathered; then all are written."""
 
-    def __init__(self, session: Session, catalog: Catalog, mode: Mode) -> None:
-        self._session = session
+    def __init__(self, catalog: Catalog, mode: Mode) -> None:
         self._catalog = catalog
         self._mode = mode
         self._sites: dict[str, Site] = {}
@@ -111,7 +97,7 @@ class _Work:
 
     @classmethod
     async def begin(cls, session: Session, catalog: Catalog, mode: Mode, rows: Iterable[Row]) -> _Work:
-        work = cls(session, catalog, mode)
+        work = cls(catalog, mode)
         work._sites = {site.id: site for site in await session.sites.all()}
         work._bases = {base.id: base for base in await session.base_settings.all()}
         macs = {mac for row in rows if (mac := _mac_of(row))}
@@ -152,62 +138,10 @@ class _Work:
             raise BadValue("base_settings", f"no base settings {phone.base_settings[:64]!r}")
         return checked_phone(self._catalog, phone, site, base)
 
-    async def write(self) -> None:
-        await self._session.phones.add(self._create)
+    async def write(self, session: Session) -> None:
+        await session.phones.add(self._create)
         for phone in self._update:
-            await self._session.phones.replace(phone)
-
-
-def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a CSV file. Raises BadValue for what is no CSV of ours: encoding, header, bounds."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as text:
-            yield from _parse(text)
-    except OSError as error:
-        raise BadValue("file", f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadValue("file", f"{file.name} is not UTF-8; save it as “CSV UTF-8”") from None
-    except csv.Error as error:
-        raise BadValue("file", f"{file.name}: {error}") from None
-
-
-def _parse(text: Iterable[str]) -> Iterator[Row]:
-    csv.field_size_limit(LARGEST_CELL)
-    reader = csv.reader(text, strict=True)
-    header = [column.strip() for column in next(reader, [])]
-    _check_header(header)
-    before = reader.line_num
-    for count, cells in enumerate(reader, 1):
-        number, before = before + 1, reader.line_num
-        if count > MOST_ROWS:
-            raise BadValue("file", f"more than {MOST_ROWS} rows")
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise BadValue("file", f"line {number} has {len(cells)} cells, the header has {len(header)}")
-        yield Row(number, dict(zip(header, map(_plain_cell, cells), strict=True)))
-
-
-def _check_header(header: list[str]) -> None:
-    if len(header) > MOST_COLUMNS:
-        raise BadValue("file", f"more than {MOST_COLUMNS} columns")
-    if len(header) == 1 and ";" in header[0]:
-        raise BadValue("file", "the cells are separated by semicolons; save it with commas")
-    for column in header:
-        known = column in (*_FIELDS, "user", "remote_address") or any(
-            p.fullmatch(column) for p in (_LINE, _KEY, _SETTING)
-        )
-        if not known:
-            raise BadValue("file", f"unknown column {column[:64]!r} in line 1")
-    repeated = {column for column in header if header.count(column) > 1}
-    if repeated:
-        raise BadValue("file", f"column {sorted(repeated)[0]} stands twice in line 1")
-    if "hardware_id" not in header:
-        raise BadValue("file", "no column hardware_id in line 1")
-
-
-def _plain_cell(cell: str) -> str:
-    return cell[1:] if _FORMULA.match(cell) else cell
+            await session.phones.replace(phone)
 
 
 def _mac_of(row: Row) -> str | None:
@@ -237,7 +171,7 @@ def _changed(before: Phone, row: Row) -> Phone:
     """Empty cells of a phone that is there keep what it has; line and key columns replace when any is filled."""
     cells = row.cells
     _refuse_other_categories(cells)
-    own: dict[str, Any] = {name: cells[name] for name in _FIELDS if name != "hardware_id" and cells.get(name)}
+    own: dict[str, Any] = {name: cells[name] for name in FIELDS if name != "hardware_id" and cells.get(name)}
     return replace(
         before,
         **own,
@@ -255,7 +189,7 @@ def _refuse_other_categories(cells: Mapping[str, str]) -> None:
 
 def _lines(row: Row, before: tuple[Line, ...]) -> tuple[Line, ...]:
     """Lines in order. An empty password keeps the one there is, `-` clears it."""
-    given = row.group(_LINE)
+    given = row.group(LINE)
     _refuse_gaps("line", "user", given)
     lines = []
     for number in sorted(given):
@@ -268,7 +202,7 @@ def _lines(row: Row, before: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def _keys(row: Row) -> tuple[LineKey, ...]:
-    given = row.group(_KEY)
+    given = row.group(KEY)
     _refuse_gaps("key", "type", given)
     return tuple(_key(number, given[number]) for number in sorted(given))
 
@@ -284,7 +218,7 @@ def _key(number: int, cells: Mapping[str, str]) -> LineKey:
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    return {m[1]: cell for column, cell in row.cells.items() if cell and (m := _SETTING.fullmatch(column))}
+    return {m[1]: cell for column, cell in row.cells.items() if cell and (m := SETTING.fullmatch(column))}
 
 
 def _refuse_gaps(noun: str, first: str, given: Mapping[int, Any]) -> None:

@@ -19,7 +19,7 @@ from ztp_server.domain.request import (
 )
 from ztp_server.domain.template_context import bootstrap_context
 from ztp_server.domain.vendor import FileRule, FirmwareRule, UploadRule, Vendor
-from ztp_server.errors import StoreUnavailable, TemplateError
+from ztp_server.errors import StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.firmware_requests import FirmwareRequests
@@ -63,6 +63,10 @@ class Provisioning:
             outcome.answer = Unavailable(str(error))
         except TemplateError as error:
             self._check_ins.report("template.failed", error.file, str(error))
+            outcome.answer = Unavailable(str(error))
+        except ZtpError as error:
+            # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
+            self._check_ins.report("phone.failed", outcome.mac, str(error))
             outcome.answer = Unavailable(str(error))
         self._check_ins.note(request, outcome)
         return outcome

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.store.base_settings import BaseSettingsStore
-from ztp_server.store.changes import ChangeFeed
+from ztp_server.store.changes import ChangeFeed, last_change
 from ztp_server.store.database import Database
 from ztp_server.store.events import CheckInStore, EventStore
 from ztp_server.store.firmware import FirmwareStore
@@ -31,6 +31,11 @@ class Session:
         self.check_ins = CheckInStore(connection)
         self.events = EventStore(connection)
         self.meta = MetaStore(connection)
+        self._connection = connection
+
+    async def last_change(self) -> int:
+        """The number of the newest change, by which to tell whether anything was written since."""
+        return await last_change(self._connection)
 
 
 class Store:

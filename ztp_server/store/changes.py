@@ -21,6 +21,11 @@ async def record(connection: AsyncConnection, kind: str, keys: Iterable[str] = (
     await connection.execute(sa.insert(changes), [{"kind": kind, "key": key} for key in keys])
 
 
+async def last_change(connection: AsyncConnection) -> int:
+    """The number of the newest change, 0 before the first."""
+    return (await connection.execute(sa.select(sa.func.max(changes.c.seq)))).scalar() or 0
+
+
 class ChangeFeed:
     """Tells a cheap question (`moved`) from the query that answers it (`read`)."""
 
@@ -29,7 +34,7 @@ class ChangeFeed:
         self._held: sqlite3.Connection | None = None
         self._seen_version = -1
         self._looked_at = 0.0
-        self._seq = 0
+        self._seq: int | None = None
 
     def moved(self) -> bool:
         """Whether there may be something to read. On SQLite this is exact and takes microseconds: `data_version`
@@ -49,18 +54,18 @@ class ChangeFeed:
     async def read(self) -> list[tuple[str, str]]:
         """Changes (kind, key) since the last call. The first call returns none: nothing is remembered yet.
         Raises StoreUnavailable; the next call then looks again."""
-        first = self._seq == 0
         try:
             async with self._database.reading() as connection:
+                if self._seq is None:
+                    self._seq = await last_change(connection)
+                    return []
                 query = sa.select(changes).where(changes.c.seq > self._seq).order_by(changes.c.seq)
-                if first:
-                    query = sa.select(changes).order_by(changes.c.seq.desc()).limit(1)
                 rows = (await connection.execute(query)).all()
         except BaseException:
             self._seen_version = -1
             raise
-        self._seq = max((row.seq for row in rows), default=self._seq)
-        return [] if first else [(row.kind, row.key) for row in rows]
+        self._seq = rows[-1].seq if rows else self._seq
+        return [(row.kind, row.key) for row in rows]
 
     def close(self) -> None:
         if self._held:
