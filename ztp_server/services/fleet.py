@@ -16,7 +16,7 @@ from ztp_server.services.own_files import Known, known_phone, networks_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
 
-# Phones remembered: about 50 KB each with their files.
+# Phones remembered: about 20 KB each with their files.
 REMEMBERED = 4096
 
 
