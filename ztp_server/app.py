@@ -25,7 +25,7 @@ from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.demo import DEMO_CERTS, make_demo
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
-from ztp_server.services.opening import Services, make_folder, open_services
+from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
 
 WATCH_SECONDS = 0.5
@@ -65,7 +65,7 @@ class App:
         data = options.data
         services = await open_services(data.data, data.database_url, shipped_folder("templates"), data.own_templates)
         try:
-            make_folder(data.own_certs)
+            see_folder(data.own_certs)
             if options.demo:
                 await make_demo(services, data.data)
             app = cls(options, services)

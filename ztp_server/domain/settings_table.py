@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ztp_server.domain.clock import parse_offset, parse_transition
 from ztp_server.domain.firmware import VERSION
 from ztp_server.domain.settings import Setting, SettingsTable
+from ztp_server.domain.site import is_address
 from ztp_server.domain.text import forbidden_character
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -34,24 +34,16 @@ def _plain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if not text or _is_address(text.strip("[]")):
+    if not text or is_address(text.strip("[]")):
         return text.strip("[]").lower()
     if len(text) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in text.rstrip(".").split(".")):
         raise ValueError("a host name or an IP address")
     return text.rstrip(".").lower()
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _host_port(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not text or not colon or text.endswith("]") or _is_address(text):
+    if not text or not colon or text.endswith("]") or is_address(text):
         return _host(text)
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("a host, or host:port with a port from 1 to 65535")

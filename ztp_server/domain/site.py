@@ -41,6 +41,15 @@ def check_slug(field_name: str, text: str) -> str:
     return text
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_networks(texts: list[str]) -> tuple[str, ...]:
     """CIDRs in canonical form. Raises BadValue naming the one that is none."""
     networks = []

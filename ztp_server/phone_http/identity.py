@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from ztp_server.domain.request import Certified
-from ztp_server.domain.site import Network
+from ztp_server.domain.site import Network, is_address
 from ztp_server.pki.device import DeviceCertificates
 
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00|25)", re.IGNORECASE)
@@ -55,20 +55,12 @@ def _first_untrusted(headers: Sequence[str], trusted_proxies: Sequence[Network])
     """Each proxy appends whom it heard from: the last address that is no proxy of ours is the phone's."""
     for hop in reversed([hop.strip() for header in headers for hop in header.split(",")]):
         if not _is_among(hop, trusted_proxies):
-            return hop if _is_address(hop) else ""
+            return hop if is_address(hop) else ""
     return ""
 
 
 def _is_among(address: str, networks: Sequence[Network]) -> bool:
-    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
 
 
 def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> Certified | None:

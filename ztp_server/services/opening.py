@@ -39,7 +39,7 @@ class Services:
 async def open_services(data: Path, database_url: str, shipped: Path, own_templates: Path) -> Services:
     """Open a data folder, making what is missing. Raises Misconfigured naming the folder, file or database."""
     make_folder(data)
-    make_folder(own_templates)
+    see_folder(own_templates)
     templates = Templates(shipped, own_templates, data / "templates.state")
     # The table may be another after a reload of the templates, so it is asked each time.
     store = await Store.open(database_url, load_key(data), lambda name: templates.catalog.settings.is_secret(name))
@@ -56,6 +56,15 @@ async def open_services(data: Path, database_url: str, shipped: Path, own_templa
         firmware=FirmwareService(store, templates, files),
         firmware_files=files,
     )
+
+
+def see_folder(folder: Path) -> None:
+    """Make a folder that is only read, unless it is there. Raises Misconfigured naming it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise Misconfigured(f"folder {folder}: {error.strerror}") from None
 
 
 def make_folder(folder: Path) -> None:
