@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, show_json, show_table
+from ztp_server.cli.common import data_options, show_json, show_table, with_services
 from ztp_server.config import DataOptions, shipped_folder
 from ztp_server.domain.catalog import Catalog
+from ztp_server.errors import NotFound
 from ztp_server.simulator.client import Exchange
 from ztp_server.simulator.failure import shown
 from ztp_server.simulator.simulation import SimulationReport, Stage, run_simulation
@@ -22,8 +23,12 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.command()
 @click.argument("mac")
-@click.option("--model", required=True, help="What phone it is (`ztp model list`).")
-@click.option("--url", default="http://127.0.0.1:8080/", show_default=True, help="Where the phone is sent by DHCP.")
+@click.option(
+    "--model", default="", help="What phone it is (`ztp model list`).  [default: as the data folder knows it]"
+)
+@click.option(
+    "--url", default="", help="Where DHCP sends the phone.  [default: plain HTTP of the server of the data folder]"
+)
 @click.option("--factory", is_flag=True, help="A phone out of its box: it does not know the server's CA yet.")
 @click.option("--ca", type=_FILE, help="CA that a configured phone trusts.  [default: DATA/tls/ca.pem if it is there]")
 @click.option("--roots", type=_FILE, help="CAs that the phone trusts from its factory.")
@@ -39,12 +44,17 @@ def simulate(
 ) -> None:  # fmt: skip
     """Boot a phone that is not there, and say what it would do.
 
-    The server takes it for the phone itself. Exit code 1 when no line would register.
+    The server takes it for the phone itself: check-ins and a small log are kept as the phone's. Exit code 1 when no
+    line would register.
     """
     if factory and ca:
         raise click.UsageError("--factory and --ca exclude each other: a phone out of its box was given no CA")
     if key and not cert:
         raise click.UsageError("--key needs --cert")
+    known_model, known_url = _from_data(data, mac) if not (model and url) else ("", "")
+    model, url = model or known_model, url or known_url or "http://127.0.0.1:8080/"
+    if not model:
+        raise click.UsageError(f"--model: no phone {mac} in {data.data}, so say what it is (ztp model list)")
     trusted = None if factory else ca or _own_ca(data)
     report = asyncio.run(
         run_simulation(
@@ -59,6 +69,21 @@ def simulate(
 def catalog_for(data: DataOptions) -> Catalog:
     """The vendors that a server with this data would know. Raises TemplateError."""
     return load_catalog(read_folder(shipped_folder("templates"), data.own_templates))
+
+
+def _from_data(data: DataOptions, mac: str) -> tuple[str, str]:
+    """The phone's model and the server's plain HTTP address, as far as the data folder knows them."""
+    if not (data.database or (data.data / "ztp.db").exists()):
+        return "", ""
+
+    async def look(services: Any) -> tuple[str, str]:
+        try:
+            model = (await services.phones.get(mac)).model
+        except NotFound:
+            model = ""
+        return model, services.address.server.urls.get("http", "")
+
+    return with_services(data, look)
 
 
 def _own_ca(data: DataOptions) -> Path | None:

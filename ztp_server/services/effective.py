@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
@@ -25,7 +26,7 @@ class Effective:
     values: Mapping[str, Value]
     clock: ClockRule
 
-    @property
+    @cached_property
     def plain(self) -> dict[str, Any]:
         return {name: value.value for name, value in self.values.items()}
 
@@ -44,16 +45,25 @@ def catalog_layers(catalog: Catalog, model: Model) -> list[Layer]:
     ]
 
 
-def effective(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
-    """Resolve a phone's settings. Raises BadValue when its time zone is none."""
-    layers = [
-        *catalog_layers(catalog, catalog.models[phone.model]),
+def shared_layers(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -> list[Layer]:
+    """Every layer but the phone's own: the same for all phones of a model at a site on the same base settings."""
+    return [
+        *catalog_layers(catalog, model),
         Layer("site", f"site {site.id}", site.settings),
         Layer("base settings", f"base settings {base.id}", base.settings),
-        Layer("phone", "phone", phone.settings),
     ]
+
+
+def effective_of(layers: Sequence[Layer]) -> Effective:
+    """Resolve layers. Raises BadValue when the time zone is none."""
     values = resolve(layers)
     return Effective(values, _clock({name: value.value for name, value in values.items()}))
+
+
+def effective(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
+    """Resolve a phone's settings. Raises BadValue when its time zone is none."""
+    layers = shared_layers(catalog, catalog.models[phone.model], site, base)
+    return effective_of([*layers, Layer("phone", "phone", phone.settings)])
 
 
 def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:

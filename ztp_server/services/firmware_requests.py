@@ -56,10 +56,10 @@ class FirmwareRequests:
             return images.get((model, caught["version"]))
         mac = request.certificate.mac if request.certificate else seen.mac
         known = await self._fleet.find(mac) if mac else None
-        if known is None or known.vendor.id != candidate.vendor:
+        if known is None or known.group.vendor.id != candidate.vendor:
             return images.get((model, ""))
-        outcome.mac, outcome.model = mac, known.model.id
+        outcome.mac, outcome.model = mac, known.group.model.id
         values = known.effective.plain
-        if values["firmware_update"] == "off" or (model and model != known.model.id):
+        if values["firmware_update"] == "off" or (model and model != known.group.model.id):
             return None
-        return images.get((known.model.id, values["firmware_version"]))
+        return images.get((known.group.model.id, values["firmware_version"]))

@@ -8,13 +8,14 @@ from collections import OrderedDict
 from functools import lru_cache
 
 from ztp_server.domain.firmware import Firmware
+from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneRequest
 from ztp_server.domain.site import Network, Site
 from ztp_server.errors import StoreUnavailable
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.own_files import Known, known_phone, networks_of
+from ztp_server.services.own_files import Group, Known, known_phone, make_group, networks_of
 from ztp_server.services.templates import Templates
-from ztp_server.store import Store
+from ztp_server.store import Session, Store
 
 # Phones remembered: about 20 KB each with their files.
 REMEMBERED = 4096
@@ -30,6 +31,7 @@ class Fleet:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._reading = asyncio.Lock()
         self._generation = 0
+        self._groups: dict[tuple[str, str, str, int], Group] = {}
         self._built_on: tuple[object, ...] = (None, None, None)
         self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
         self._firmware: dict[tuple[str, str], Firmware] | None = None
@@ -81,7 +83,7 @@ class Fleet:
         built_on = (self._templates.snapshot, self._address.server, self._address.trusted_makers)
         if any(a is not b for a, b in zip(built_on, self._built_on, strict=True)):
             self._built_on = built_on
-            self._generation += 1
+            self._forget_groups()
 
     def _forget(self, kind: str, key: str) -> None:
         if kind == "phone":
@@ -92,17 +94,22 @@ class Fleet:
             self._firmware = None
         else:
             self._sites = None
-            self._generation += 1
+            self._forget_groups()
+
+    def _forget_groups(self) -> None:
+        self._groups.clear()
+        self._generation += 1
 
     async def _load(self, mac: str, before: Known | None) -> Known | None:
+        generation = self._generation
         async with self._store.read() as session:
-            found = await session.phones.provisioned(mac)
-        catalog = self._templates.catalog
-        if found is None or found.phone.model not in catalog.models:
+            phone = await session.phones.find(mac)
+            group = await self._group(session, phone) if phone else None
+        if phone is None or group is None:
             self._known.pop(mac, None)
             return None
-        known = known_phone(catalog, self._address, found)
-        known.generation = self._generation
+        known = known_phone(group, self._address, phone)
+        known.generation = generation
         if before:
             known.last_good = {**before.last_good, **before.files}
         self._known[mac] = known
@@ -110,6 +117,20 @@ class Fleet:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return known
+
+    async def _group(self, session: Session, phone: Phone) -> Group | None:
+        """What the phone shares with others, found once; None when its model left the catalogue."""
+        catalog = self._templates.catalog
+        model = catalog.models.get(phone.model)
+        if model is None:
+            return None
+        key = (phone.model, phone.site, phone.base_settings, self._generation)
+        group = self._groups.get(key)
+        if group is None:
+            site = await session.sites.get(phone.site)
+            base = await session.base_settings.get(phone.base_settings)
+            group = self._groups[key] = make_group(catalog, model, site, base)
+        return group
 
 
 def prove(known: Known, request: PhoneRequest) -> str:
@@ -119,9 +140,9 @@ def prove(known: Known, request: PhoneRequest) -> str:
     """
     certificate = request.certificate
     if request.listener == "mtls":
-        own = certificate and certificate.mac == known.phone.hardware_id and certificate.vendor == known.vendor.id
-        return "certificate" if own and "certificate" in known.site.proofs else ""
-    return "network" if "network" in known.site.proofs and lies_in(request.address, known.networks) else ""
+        own = certificate and certificate.mac == known.phone.hardware_id and certificate.vendor == known.group.vendor.id
+        return "certificate" if own and "certificate" in known.group.site.proofs else ""
+    return "network" if "network" in known.group.site.proofs and lies_in(request.address, known.group.networks) else ""
 
 
 @lru_cache(maxsize=16_384)

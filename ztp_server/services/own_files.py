@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneFile
+from ztp_server.domain.settings import Layer
 from ztp_server.domain.site import Network, Site
 from ztp_server.domain.template_context import Server, template_context
 from ztp_server.domain.vendor import Family, FileRule, Model, Vendor
 from ztp_server.render import Renderer
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.effective import Effective, effective
-from ztp_server.store.phones import Provisioned
+from ztp_server.services.effective import Effective, effective_of, shared_layers
 from ztp_server.vendors import template_name
+
+
+@dataclass(frozen=True)
+class Group:
+    """What phones of one model, at one site, on the same base settings have in common."""
+
+    site: Site
+    vendor: Vendor
+    family: Family
+    model: Model
+    networks: tuple[Network, ...]
+    layers: Sequence[Layer]
+    effective: Effective
 
 
 @dataclass(slots=True)
@@ -27,39 +41,39 @@ class Known:
     """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data)."""
 
     phone: Phone
-    site: Site
-    vendor: Vendor
-    family: Family
-    model: Model
+    group: Group
     effective: Effective
     steady_url: str
-    networks: tuple[Network, ...]
     generation: int = 0
     files: dict[str, PhoneFile] = field(default_factory=dict)
     last_good: dict[str, PhoneFile] = field(default_factory=dict)
 
 
-def known_phone(catalog: Catalog, address: ServerAddress, found: Provisioned) -> Known:
-    """What the store and the catalogue know of a phone, put together."""
-    model = catalog.models[found.phone.model]
+def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -> Group:
+    """Raises BadValue when the time zone of the site or base settings is none."""
     vendor, family = catalog.vendor_of(model), catalog.family_of(model)
-    values = effective(catalog, found.phone, found.site, found.base)
-    url = address.phone_url(vendor, family, values.plain)
-    return Known(found.phone, found.site, vendor, family, model, values, url, networks_of(found.site))
+    layers = shared_layers(catalog, model, site, base)
+    return Group(site, vendor, family, model, networks_of(site), layers, effective_of(layers))
+
+
+def known_phone(group: Group, address: ServerAddress, phone: Phone) -> Known:
+    """A phone of a group. Few phones have settings of their own; only theirs are resolved anew. Raises BadValue."""
+    own = effective_of([*group.layers, Layer("phone", "phone", phone.settings)]) if phone.settings else group.effective
+    return Known(phone, group, own, address.phone_url(group.vendor, group.family, own.plain))
 
 
 def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) -> PhoneFile:
     """A phone's own file. Raises TemplateError naming file and line."""
     context = template_context(
         phone=known.phone,
-        vendor=known.vendor,
-        model=known.model,
+        vendor=known.group.vendor,
+        model=known.group.model,
         settings=known.effective.plain,
         clock=known.effective.clock,
         server=server,
         steady_url=known.steady_url,
     )
-    template = template_name(known.vendor.id, known.model.family, rule.template)
+    template = template_name(known.group.vendor.id, known.group.model.family, rule.template)
     return render_file(renderer, rule, template, context, "phone")
 
 

@@ -14,12 +14,11 @@ from ztp_server.domain.settings import Value
 from ztp_server.domain.vendor import Support
 from ztp_server.errors import BadValue, Conflict, NotFound
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.checks import Changes, changed_settings, checked_phone
-from ztp_server.services.effective import Effective, effective
-from ztp_server.services.own_files import known_phone, make_file
+from ztp_server.services.checks import Changes, changed_settings, checked_phone, known_model
+from ztp_server.services.effective import Effective
+from ztp_server.services.own_files import Known, known_phone, make_file, make_group
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
-from ztp_server.store.phones import Provisioned
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,8 @@ class Phones:
 
     async def explain(self, hardware_id: str) -> list[Explained]:
         """Every setting of a phone with the layer it came from. Raises NotFound."""
-        found = await self._provisioned(hardware_id)
-        catalog = self._templates.catalog
-        family = catalog.family_of(catalog.models[found.phone.model])
-        values = effective(catalog, found.phone, found.site, found.base).values
+        known = await self._known(hardware_id)
+        catalog, family = self._templates.catalog, known.group.family
         return [
             Explained(
                 name,
@@ -108,20 +105,19 @@ class Phones:
                 "by custom" if name.startswith("custom.") else _rendered(family.support(name)),
                 [replace(v, value=_hidden(catalog.settings.is_secret(name), v.value)) for v in value.underneath],
             )
-            for name, value in values.items()
+            for name, value in known.effective.values.items()
         ]
 
     async def preview(self, who: Actor, hardware_id: str, file: str | None, reveal: bool) -> dict[str, bytes]:
         """The files a phone would be given, by name: one, or all of its own. Secrets are `***` unless revealed, which
         is written down. Raises NotFound, and TemplateError naming file and line."""
-        found = await self._provisioned(hardware_id)
-        known = known_phone(self._templates.catalog, self._address, found)
+        known = await self._known(hardware_id)
         if not reveal:
             known = replace(known, phone=_without_secrets(known.phone), effective=self._hidden(known.effective))
         files = {
             rule.pattern.replace("{mac}", known.phone.hardware_id): rule
-            for rule in known.vendor.file
-            if rule.serve == "phone" and (not rule.families or known.model.family in rule.families)
+            for rule in known.group.vendor.file
+            if rule.serve == "phone" and (not rule.families or known.group.model.family in rule.families)
         }
         wanted = {name: rule for name, rule in files.items() if file in (None, name)}
         if not wanted:
@@ -139,13 +135,13 @@ class Phones:
         values = {n: replace(v, value=_hidden(table.is_secret(n), v.value)) for n, v in found.values.items()}
         return replace(found, values=values)
 
-    async def _provisioned(self, hardware_id: str) -> Provisioned:
-        mac = HardwareId.parse(hardware_id).value
+    async def _known(self, hardware_id: str) -> Known:
         async with self._store.read() as session:
-            found = await session.phones.provisioned(mac)
-        if found is None:
-            raise NotFound(f"no phone {mac}")
-        return found
+            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            site = await session.sites.get(phone.site)
+            base = await session.base_settings.get(phone.base_settings)
+        model = known_model(self._templates.catalog, phone.model)
+        return known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone)
 
     async def _checked(self, session: Session, phone: Phone) -> Phone:
         try:

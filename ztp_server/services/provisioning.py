@@ -91,11 +91,11 @@ class Provisioning:
         proof = prove(known, request) if known else ""
         if known is None or not proof:
             return self._bootstrap(request, requested, mac, seen, "no proof" if known else "unknown phone")
-        outcome.proof, outcome.vendor, outcome.model = proof, known.vendor.id, known.model.id
-        if request.listener == "http" and not known.site.plain_secrets:
+        outcome.proof, outcome.vendor, outcome.model = proof, known.group.vendor.id, known.group.model.id
+        if request.listener == "http" and not known.group.site.plain_secrets:
             return self._bootstrap(request, requested, mac, seen, "no secrets over plain HTTP at this site")
         for candidate in requested.candidates:
-            if candidate.vendor == known.vendor.id and _serves(candidate, known):
+            if candidate.vendor == known.group.vendor.id and _serves(candidate, known):
                 return await self._own_file(request, candidate.rule, known)
         return _NOT_THERE
 
@@ -188,7 +188,7 @@ class Provisioning:
 
 def _serves(candidate: Candidate, known: Known) -> bool:
     families = getattr(candidate.rule, "families", ())
-    return not families or known.model.family in families
+    return not families or known.group.model.family in families
 
 
 def _of_vendor_first(candidates: tuple[Candidate, ...], vendor: str) -> list[Candidate]:

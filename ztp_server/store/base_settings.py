@@ -34,7 +34,7 @@ class BaseSettingsStore:
         if row is None:
             what = f"base settings {base_id}" + (f" revision {revision}" if revision else "")
             raise NotFound(f"no {what}")
-        return read_base_settings(row._mapping, self._vault)
+        return _read(row._mapping, self._vault)
 
     async def all(self) -> list[BaseSettings]:
         ids = await self._connection.execute(sa.select(base_settings.c.id).order_by(base_settings.c.id))
@@ -78,11 +78,10 @@ class BaseSettingsStore:
         await record(self._connection, "base_settings")
 
 
-def read_base_settings(row: Any, vault: Vault, prefix: str = "") -> BaseSettings:
+def _read(row: Any, vault: Vault) -> BaseSettings:
     """Base settings from a row of the join; `read_revision` is the revision whose settings it holds."""
-    base_id, revision = row[f"{prefix}id"], row[f"{prefix}read_revision"]
-    settings = vault.open_settings(row[f"{prefix}settings"], _place(base_id, revision))
-    return BaseSettings(base_id, row[f"{prefix}name"], row[f"{prefix}model"], settings, revision)
+    settings = vault.open_settings(row["settings"], _place(row["id"], row["read_revision"]))
+    return BaseSettings(row["id"], row["name"], row["model"], settings, row["read_revision"])
 
 
 def _place(base_id: str, revision: int) -> str:

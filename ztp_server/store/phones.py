@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
-from ztp_server.domain.site import Site
 from ztp_server.errors import Conflict, NotFound
-from ztp_server.store.base_settings import read_base_settings
 from ztp_server.store.changes import record
-from ztp_server.store.schema import base_settings, base_settings_revisions, lines, phones, sites
-from ztp_server.store.sites import read_site
+from ztp_server.store.schema import lines, phones
 from ztp_server.store.vault import Vault
 
-_REVISIONS = base_settings_revisions
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
 _BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Provisioned:
-    """All the store knows that goes into a phone's files."""
-
-    phone: Phone
-    site: Site
-    base: BaseSettings
 
 
 class PhoneStore:
@@ -43,10 +29,18 @@ class PhoneStore:
 
     async def get(self, hardware_id: str) -> Phone:
         """Raises NotFound."""
-        found = await self._select(sa.select(phones).where(phones.c.hardware_id == hardware_id))
-        if not found:
+        found = await self.find(hardware_id)
+        if found is None:
             raise NotFound(f"no phone {hardware_id}")
-        return found[0]
+        return found
+
+    async def find(self, hardware_id: str) -> Phone | None:
+        """The phone with its lines, in one query; this is what a request of a phone costs."""
+        rows = (await self._connection.execute(_WITH_LINES, {"hardware_id": hardware_id})).all()
+        if not rows:
+            return None
+        own = tuple(self._line(row._mapping, "l_") for row in rows if row.l_position is not None)
+        return self._phone(rows[0]._mapping, own)
 
     async def all(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
         """Phones by hardware ID, all or those of a site or of base settings."""
@@ -56,19 +50,6 @@ class PhoneStore:
         if base_settings is not None:
             query = query.where(phones.c.base_settings_id == base_settings)
         return await self._select(query)
-
-    async def provisioned(self, hardware_id: str) -> Provisioned | None:
-        """The phone with its site and the current revision of its base settings, in one query."""
-        rows = (await self._connection.execute(_PROVISIONED, {"hardware_id": hardware_id})).all()
-        if not rows:
-            return None
-        row = rows[0]._mapping
-        own_lines = tuple(self._line(r._mapping, "l_") for r in rows if r.l_position is not None)
-        return Provisioned(
-            self._phone(row, own_lines),
-            read_site(row, self._vault, "s_"),
-            read_base_settings(row, self._vault, "b_"),
-        )
 
     async def taken(self, hardware_ids: Iterable[str]) -> set[str]:
         """Which of these hardware IDs have a phone already."""
@@ -172,25 +153,8 @@ def _line_place(phone_id: str, position: int) -> str:
     return f"lines/{phone_id}/{position}"
 
 
-def _labelled(table: sa.Table, prefix: str) -> list[sa.Label[Any]]:
-    return [column.label(prefix + column.name) for column in table.columns]
-
-
-_PROVISIONED = (
-    sa.select(
-        phones,
-        *_labelled(sites, "s_"),
-        *_labelled(base_settings, "b_"),
-        _REVISIONS.c.settings.label("b_settings"),
-        _REVISIONS.c.revision.label("b_read_revision"),
-        *_labelled(lines, "l_"),
-    )
-    .join(sites, sites.c.id == phones.c.site_id)
-    .join(base_settings, base_settings.c.id == phones.c.base_settings_id)
-    .join(
-        _REVISIONS,
-        sa.and_(_REVISIONS.c.base_settings_id == base_settings.c.id, _REVISIONS.c.revision == base_settings.c.revision),
-    )
+_WITH_LINES = (
+    sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns))
     .outerjoin(lines, lines.c.phone_id == phones.c.id)
     .where(phones.c.hardware_id == sa.bindparam("hardware_id"))
     .order_by(lines.c.position)

@@ -24,11 +24,11 @@ class SiteStore:
         row = (await self._connection.execute(sa.select(sites).where(sites.c.id == site_id))).first()
         if row is None:
             raise NotFound(f"no site {site_id}")
-        return read_site(row._mapping, self._vault)
+        return _read(row._mapping, self._vault)
 
     async def all(self) -> list[Site]:
         rows = await self._connection.execute(sa.select(sites).order_by(sites.c.id))
-        return [read_site(row._mapping, self._vault) for row in rows]
+        return [_read(row._mapping, self._vault) for row in rows]
 
     async def add(self, site: Site) -> None:
         """Raises Conflict when the id is taken."""
@@ -63,15 +63,14 @@ class SiteStore:
         }
 
 
-def read_site(row: Any, vault: Vault, prefix: str = "") -> Site:
-    """A site from a row, whose columns may carry a prefix in a join."""
-    site_id = row[f"{prefix}id"]
+def _read(row: Any, vault: Vault) -> Site:
+    site_id = row["id"]
     return Site(
         id=site_id,
-        name=row[f"{prefix}name"],
-        networks=tuple(row[f"{prefix}networks"]),
-        proofs=tuple(row[f"{prefix}proofs"]),
-        plain_secrets=row[f"{prefix}plain_secrets"],
-        settings=vault.open_settings(row[f"{prefix}settings"], f"sites/{site_id}"),
-        revision=row[f"{prefix}revision"],
+        name=row["name"],
+        networks=tuple(row["networks"]),
+        proofs=tuple(row["proofs"]),
+        plain_secrets=row["plain_secrets"],
+        settings=vault.open_settings(row["settings"], f"sites/{site_id}"),
+        revision=row["revision"],
     )
