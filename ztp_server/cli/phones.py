@@ -175,16 +175,18 @@ def preview(hardware_id: str, file: str | None, reveal: bool, data: DataOptions)
 def import_phones(file: Path, mode: str, dry_run: bool, data: DataOptions) -> None:
     """Import phones from a CSV file: all of them, or none and every bad row named."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
+    from rich.progress import Progress
 
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.completed} rows checked"), console=Console(stderr=True)
-    ) as progress:
-        task = progress.add_task("rows", total=None)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Checking rows", total=None)
         report = with_services(
             data,
             lambda services: services.phone_import.run(
-                local_actor(), file, mode, dry_run=dry_run, progress=lambda rows: progress.update(task, completed=rows)
+                local_actor(),
+                file,
+                mode,
+                dry_run=dry_run,
+                progress=lambda done, rows: progress.update(task, completed=done, total=rows),
             ),
         )
     verb = "would be" if dry_run else "were"

@@ -22,6 +22,8 @@ from ztp_server.store import Session, Store
 
 Mode = Literal["create", "update", "upsert"]
 
+Progress = Callable[[int, int], object]
+
 _PROGRESS_EVERY = 500
 
 
@@ -46,9 +48,9 @@ class PhoneImport:
         mode: Mode,
         *,
         dry_run: bool = False,
-        progress: Callable[[int], object] = lambda rows: None,
+        progress: Progress = lambda done, rows: None,
     ) -> Report:
-        """Import a CSV file. `progress` hears the number of rows done so far.
+        """Import a CSV file. `progress` hears how many rows are checked, of how many.
 
         Raises ImportRefused naming every bad row, and BadValue for a file that is no such CSV; then nothing is done.
         """
@@ -67,15 +69,13 @@ class PhoneImport:
             await session.events.add(who.name, "phones.imported", file.name, detail)
         return work.report
 
-    async def _checked(
-        self, session: Session, file: Path, mode: Mode, rows: list[Row], progress: Callable[[int], object]
-    ) -> _Work:
+    async def _checked(self, session: Session, file: Path, mode: Mode, rows: list[Row], progress: Progress) -> _Work:
         """Long for many rows, so it is done before the database is held. Raises ImportRefused."""
         work = await _Work.begin(session, self._templates.catalog, mode, rows)
         for count, row in enumerate(rows, 1):
             work.take(row)
             if count % _PROGRESS_EVERY == 0 or count == len(rows):
-                progress(count)
+                progress(count, len(rows))
         if work.report.problems:
             raise ImportRefused(file.name, work.report.problems)
         return work
