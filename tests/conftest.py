@@ -121,12 +121,15 @@ class World:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.app.listeners[listener].address.port)
         writer.write(request)
         await writer.drain()
+        answer = b""
         try:
-            return await asyncio.wait_for(reader.read(), 2)
+            while part := await asyncio.wait_for(reader.read(65_536), 2):
+                answer += part
         except TimeoutError:
-            return b""
+            pass
         finally:
             writer.close()
+        return answer
 
 
 def sample_phone(mac: str = VVX, **changes: Any) -> Phone:

@@ -48,6 +48,7 @@ class CertificateFiles:
     def load(self, catalog: Catalog) -> Certificates:
         """Read everything anew, making our own certificate where there is none. Raises Misconfigured naming the file
         that cannot be used; nothing in service is touched by that."""
+        self._looked_at = self._look()  # what cannot be used is looked at again when it has changed, not before
         files = ensure_server_files(self._folder, self._names)
         self._looked_at = self._look()
         authorities = load_authorities(self._makers)

@@ -19,7 +19,10 @@ from collections.abc import Sequence
 
 
 class ZtpError(Exception):
-    """Root of our errors. `str(error)` is one line for a person."""
+    """Root of our errors. `str(error)` is one line for a person, whatever was quoted in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 class Refused(ZtpError):

@@ -22,8 +22,14 @@ class Firmware:
     is_default: bool = False
 
 
+# A configuration names it where a phone is to keep what it runs, so that no image may have it.
+NO_VERSION = "none"
+
+
 def check_version(text: str) -> str:
     """A version as it may stand in a URL. Raises BadValue."""
+    if text.lower() == NO_VERSION:
+        raise BadValue("version", f"{text} stands for no firmware at all")
     if not VERSION.fullmatch(text):
         raise BadValue("version", f"{text[:64]!r} is not a version (letters, digits, single dots, - and _)")
     return text

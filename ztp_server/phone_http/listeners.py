@@ -8,7 +8,7 @@ import ssl
 from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web, web_protocol
+from aiohttp import hdrs, web, web_protocol
 
 from ztp_server.config import Address
 from ztp_server.errors import Misconfigured
@@ -20,6 +20,9 @@ IDLE_SECONDS = 15
 HANDSHAKE_SECONDS = 10
 # asyncio reserves 256 KiB for each TLS connection; a phone sends a few hundred bytes (10,000 phones: 3 GB or 0.7).
 TLS_READ_BUFFER = 16 * 1024
+
+# What answers call this program: no version of ours or of what we are built with.
+SERVER = "ztp"
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -34,7 +37,7 @@ class _Protocol(web_protocol.RequestHandler):
             self.log_exception("request failed", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("part of the answer is sent already")
-        response = web.Response(status=503 if status >= 500 else status)
+        response = web.Response(status=503 if status >= 500 else status, headers={hdrs.SERVER: SERVER})
         response.force_close()
         return response
 

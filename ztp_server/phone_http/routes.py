@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from ztp_server.domain.request import (
     Kept,
@@ -24,11 +27,13 @@ from ztp_server.domain.site import Network
 from ztp_server.log import LONGEST_VALUE, RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.identity import certified, phone_address, requested_path
+from ztp_server.phone_http.listeners import SERVER
 from ztp_server.pki.device import DeviceCertificates
 from ztp_server.services.provisioning import Provisioning
 
 # An upload that takes longer is no phone's.
 UPLOAD_SECONDS = 30
+_ETAG = re.compile(r'"[^"]*"')
 _METHODS = ("GET", "HEAD", "PUT")
 
 
@@ -60,19 +65,21 @@ class PhoneDoor:
             outcome = Outcome(Refusal("not a name that phones ask for"))
         else:
             outcome = await self._provisioning.answer(self._phone_request(request, path, listener))
-        response = _response(request, outcome)
-        # No version of ours or of what we are built with.
-        response.headers[hdrs.SERVER] = "ztp"
-        if isinstance(response, web.FileResponse):
-            await _send(request, response)
-        self._note(request, listener, path or "", outcome, response, time.perf_counter() - started)
+
+        def note(response: web.StreamResponse) -> None:
+            self._note(request, listener, path or "", outcome, response, time.perf_counter() - started)
+
+        response = _response(request, outcome, note)
+        response.headers[hdrs.SERVER] = SERVER
+        if not isinstance(response, _StoredResponse):
+            note(response)
         return response
 
     def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> PhoneRequest:
         return PhoneRequest(
             path=path,
             method=request.method,
-            user_agent=request.headers.get(hdrs.USER_AGENT, "")[:512],
+            user_agent=_user_agent(request),
             certificate=certified(request, self.certificates) if listener == "mtls" else None,
             address=phone_address(request, self._trusted_proxies),
             listener=listener,
@@ -117,10 +124,32 @@ class _Handler:
         return await self._door.serve(request, self._listener)
 
 
-async def _send(request: web.BaseRequest, response: web.FileResponse) -> None:
-    """Send a large file. Phones hang up once the header of an image tells them that they have it: no error."""
-    with contextlib.suppress(ConnectionError):
-        await response.prepare(request)
+class _StoredResponse(web.FileResponse):
+    """A file on disk. How much of it went out is known at the end: phones hang up once the header of an image tells
+    them that they have it, which is no error."""
+
+    def __init__(self, path: Path, note: Callable[[web.StreamResponse], None]) -> None:
+        super().__init__(path, headers={hdrs.CONTENT_TYPE: "application/octet-stream"})
+        self._note = note
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        try:
+            return await super().prepare(request)
+        finally:
+            self._note(self)
+
+    async def _sendfile(self, request: web.BaseRequest, fobj: IO[Any], offset: int, count: int) -> AbstractStreamWriter:
+        # Over TLS there is nothing for the kernel to do, and asyncio's stand-in writes on after the phone hung up.
+        if request.secure:
+            writer = await web.StreamResponse.prepare(self, request)
+            assert writer is not None
+            return await self._sendfile_fallback(writer, fobj, offset, count)
+        return await super()._sendfile(request, fobj, offset, count)
+
+
+def _user_agent(request: web.BaseRequest) -> str:
+    """What the phone calls itself; bytes that are no ASCII come as surrogates, which no database takes."""
+    return request.headers.get(hdrs.USER_AGENT, "")[:512].encode("ascii", "replace").decode("ascii")
 
 
 async def _read(request: web.BaseRequest, most: int) -> bytes | None:
@@ -139,13 +168,15 @@ async def _read(request: web.BaseRequest, most: int) -> bytes | None:
     return bytes(body)
 
 
-def _response(request: web.BaseRequest, outcome: Outcome) -> web.StreamResponse:
+def _response(
+    request: web.BaseRequest, outcome: Outcome, note: Callable[[web.StreamResponse], None]
+) -> web.StreamResponse:
     """An outcome as HTTP. Every refusal is the same, whatever its reason."""
     answer = outcome.answer
     if isinstance(answer, PhoneFile):
         return _file_response(request, answer)
     if isinstance(answer, StoredFile):
-        return web.FileResponse(answer.path, headers={hdrs.CONTENT_TYPE: "application/octet-stream"})
+        return _StoredResponse(answer.path, note)
     if isinstance(answer, Redirect):
         return web.Response(status=302, headers={hdrs.LOCATION: answer.location})
     if isinstance(answer, Kept):
@@ -160,6 +191,12 @@ def _response(request: web.BaseRequest, outcome: Outcome) -> web.StreamResponse:
 def _file_response(request: web.BaseRequest, file: PhoneFile) -> web.Response:
     etag = f'"{file.etag}"'
     headers = {hdrs.CONTENT_TYPE: file.content_type, hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "no-store"}
-    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-        return web.Response(status=304, headers={hdrs.ETAG: etag})
+    if _has(request, etag):
+        return web.Response(status=304, headers={hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "no-store"})
     return web.Response(body=file.body, headers=headers)
+
+
+def _has(request: web.BaseRequest, etag: str) -> bool:
+    """Whether the phone says it has this already (RFC 9110, section 13.1.2: compared weakly, `*` is any)."""
+    given = ", ".join(request.headers.getall(hdrs.IF_NONE_MATCH, []))
+    return given.strip() == "*" or etag in _ETAG.findall(given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,9 +28,12 @@ class ServerAddress:
             return self.server.urls["mtls"]
         return self.server.urls.get("https") or self.server.urls.get("mtls") or self.server.urls.get("http", "")
 
-    def phone_url(self, vendor: Vendor, family: Family, settings: dict[str, Any]) -> str:
-        """The steady address of one phone: its own setting goes first."""
+    def phone_url(self, vendor: Vendor, family: Family, proofs: Sequence[str], settings: Mapping[str, Any]) -> str:
+        """The steady address of one phone: its own setting goes first. A phone is not sent to the listener with
+        client certificates where its site does not take them as proof."""
         url: str = settings["provisioning_url"]
+        if not url and "certificate" not in proofs and "https" in self.server.urls:
+            return self.server.urls["https"]
         return url or self.steady_url(vendor, family)
 
 

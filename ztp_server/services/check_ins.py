@@ -79,6 +79,9 @@ class CheckIns:
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
-                await self.flush()
+                try:
+                    await self.flush()
+                except Exception:  # one batch is lost, and the next is written again
+                    log.exception("check_ins.failed")
         finally:
             await self.flush()

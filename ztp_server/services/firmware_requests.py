@@ -49,9 +49,13 @@ class FirmwareRequests:
         model = seen.model if seen.vendor == candidate.vendor else ""
         if "part" in caught:
             by_part = catalog.model_by_part(candidate.vendor, caught["part"])
-            model = by_part.id if by_part else ""
+            if by_part is None:
+                return None
+            model = by_part.id
         elif "model" in caught:
             model = catalog.model_named(candidate.vendor, caught["model"])
+            if not model:
+                return None
         if "version" in caught:
             return images.get((model, caught["version"]))
         mac = request.certificate.mac if request.certificate else seen.mac

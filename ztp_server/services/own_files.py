@@ -59,7 +59,7 @@ def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -
 def known_phone(group: Group, address: ServerAddress, phone: Phone) -> Known:
     """A phone of a group. Few phones have settings of their own; only theirs are resolved anew. Raises BadValue."""
     own = effective_of([*group.layers, Layer("phone", "phone", phone.settings)]) if phone.settings else group.effective
-    return Known(phone, group, own, address.phone_url(group.vendor, group.family, own.plain))
+    return Known(phone, group, own, address.phone_url(group.vendor, group.family, group.site.proofs, own.plain))
 
 
 def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) -> PhoneFile:

@@ -68,7 +68,9 @@ class Provisioning:
             # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
             self._check_ins.report("phone.failed", outcome.mac, str(error))
             outcome.answer = Unavailable(str(error))
-        self._check_ins.note(request, outcome)
+        # Names that mean nothing are not written down: a phone could make up any number of them.
+        if outcome.answer is not _NOT_THERE:
+            self._check_ins.note(request, outcome)
         return outcome
 
     async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
@@ -85,7 +87,8 @@ class Provisioning:
         self, request: PhoneRequest, requested: Requested, mac: str, seen: Seen, outcome: Outcome
     ) -> Answer:
         for candidate in requested.candidates:
-            if isinstance(candidate.rule, FileRule) and candidate.rule.serve == "redirect":
+            is_redirect = isinstance(candidate.rule, FileRule) and candidate.rule.serve == "redirect"
+            if is_redirect and request.method != "PUT":
                 return self._redirect(candidate, seen)
         known = await self._fleet.find(mac)
         proof = prove(known, request) if known else ""
