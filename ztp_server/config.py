@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class Address:
         if text == OFF:
             return None
         host, colon, port = text.rpartition(":")
-        if not colon or not host or not port.isdigit() or int(port) > 65535:
+        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
             raise Misconfigured(f"{option}: {text!r} is not HOST:PORT or off")
         return cls(host.strip("[]"), int(port))
 

@@ -198,9 +198,11 @@ def _where(error: Exception, template: str) -> tuple[str, int]:
 
 def _check_xml(template: str, body: bytes) -> None:
     try:
-        etree.fromstring(body, _XML_PARSER)
+        root = etree.fromstring(body, _XML_PARSER)
     except etree.XMLSyntaxError as error:
         raise TemplateError(template, 0, f"the result is not well-formed XML: {error.msg}") from None
+    if root.getroottree().docinfo.doctype:
+        raise TemplateError(template, 0, "the result has a DOCTYPE, which no phone needs")
 
 
 def _with_custom(text: str, custom: Mapping[str, str]) -> str:

@@ -87,14 +87,13 @@ def show(base_id: str, revision: int | None, data: DataOptions) -> None:
 @data_options
 def diff(base_id: str, before: int, after: int, data: DataOptions) -> None:
     """What changed between two revisions."""
+    changes = with_services(data, lambda services: services.base_settings.diff(base_id, before, after))
+    for name, old, new in changes:
+        click.echo(f"{name}: {_shown(old)} → {_shown(new)}{' (another one)' if old == new else ''}")
 
-    async def both(services: Any) -> list[dict[str, Any]]:
-        return [_view(services, await services.base_settings.get(base_id, n))["settings"] for n in (before, after)]
 
-    old, new = with_services(data, both)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            click.echo(f"{name}: {old.get(name, 'inherited')} → {new.get(name, 'inherited')}")
+def _shown(value: Any) -> Any:
+    return "inherited" if value is None else value
 
 
 def _view(services: Any, base: Any) -> dict[str, Any]:

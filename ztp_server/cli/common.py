@@ -21,6 +21,14 @@ from ztp_server.errors import BadValue, ImportRefused, ZtpError
 
 T = TypeVar("T")
 
+# One file serves every command, so each must know what the others read.
+OPTION_NAMES = frozenset(
+    {
+        *("data", "database", "templates", "certs", "demo", "log_format", "ntp_server", "public_name"),
+        *("phone_http", "phone_https", "phone_mtls", "admin", "trusted_proxies"),
+    }
+)
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -63,8 +71,7 @@ def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | N
         ctx.default_map = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"--config {path}: {error}") from None
-    known = {parameter.name for parameter in ctx.command.params}
-    unknown = sorted(set(ctx.default_map) - known)
+    unknown = sorted(set(ctx.default_map) - OPTION_NAMES)
     if unknown:
         raise click.UsageError(f"--config {path}: unknown option {unknown[0]!r}")
 
@@ -119,7 +126,11 @@ def from_file(value: str) -> str:
 def read_fields(option: str, text: str, known: Sequence[str]) -> dict[str, str]:
     """`user=1001,"display_name=Sales, Madrid"` (CSV quoting) as a dictionary."""
     fields: dict[str, str] = {}
-    for cell in next(csv.reader([text], skipinitialspace=True), []):
+    try:
+        cells = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+    for cell in cells:
         name, equals, value = cell.partition("=")
         if not equals or name not in known:
             raise click.BadParameter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -201,7 +202,7 @@ def _key(text: str) -> LineKey:
     fields: dict[str, Any] = {"type": "", **read_fields("--key", text, _KEY_FIELDS)}
     if fields["type"] == "line":
         number = fields.get("line", "1")
-        if not str(number).isdecimal():
+        if not re.fullmatch("[0-9]{1,3}", str(number)):
             raise BadValue("--key line", "must be the number of a line, counted from 1")
         fields["line"] = int(number)
     return LineKey(**fields)

@@ -45,7 +45,7 @@ def _host_port(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not text or not colon or text.endswith("]") or is_address(text):
         return _host(text)
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ValueError("a host, or host:port with a port from 1 to 65535")
     return f"{_host(host)}:{int(port)}"
 

@@ -12,9 +12,8 @@ from ztp_server.domain.settings import CUSTOM, Value
 from ztp_server.domain.vendor import Family, Model
 from ztp_server.errors import BadValue
 
-# Layers an administrator writes for one family; what is set further out is meant for phones of several.
-FAMILY_LAYERS = frozenset({"base settings", "phone"})
-ADMINISTRATORS_LAYERS = FAMILY_LAYERS | {"site"}
+# What stands in the layers below is a default, which templates can spell.
+ADMINISTRATORS_LAYERS = frozenset({"site", "base settings", "phone"})
 HOUR = 3600
 LAST_PORT = 65_535
 
@@ -34,15 +33,10 @@ def check_values(family: Family, model: Model, values: Mapping[str, Any]) -> Non
 
 
 def check_effective(family: Family, model: Model, values: Mapping[str, Value]) -> None:
-    """Refuse a value that reaches this phone from a wider layer and cannot be spelled for it, naming that layer."""
+    """Refuse a value that reaches this phone from any layer and cannot be spelled for it."""
     for name, value in values.items():
-        if value.layer not in ADMINISTRATORS_LAYERS or name.startswith(CUSTOM):
-            continue
-        if family.support(name).state == "parameter":
-            try:
-                _check_value(family, model, name, value.value)
-            except BadValue as error:
-                raise BadValue(error.field, f"{error.reason}; it comes from {value.source}") from None
+        if value.layer in ADMINISTRATORS_LAYERS:
+            _check_value(family, model, name, value.value)
 
 
 def check_ports(values: Mapping[str, Value]) -> None:
@@ -51,25 +45,25 @@ def check_ports(values: Mapping[str, Value]) -> None:
         raise BadValue("settings.rtp_port_start", f"the range of rtp_port_count ports ends beyond {LAST_PORT}")
 
 
-def check_clock(family: Family, clock: ClockRule, zone: str) -> None:
-    """Refuse a time zone the family cannot express. `zone` is what the administrator called it."""
+def check_clock(family: Family, clock: ClockRule, setting: str, said: str) -> None:
+    """Refuse a time zone the family cannot express. `setting` said it, in the words `said`."""
     if clock.utc_offset > family.latest_offset:
-        raise BadValue("settings.time_zone", f"{family.name} cannot express the offset of {zone}")
+        raise BadValue(f"settings.{setting}", f"{family.name} cannot express the offset of {said}")
     if not clock.has_dst:
         return
     advice = "set gmt_offset without daylight saving, and the maker's own parameters as custom"
     if family.clock == "offset":
-        raise BadValue(
-            "settings.time_zone", f"{zone} has daylight saving by weekday, not proven on {family.name}: {advice}"
-        )
+        reason = f"{said} has daylight saving by weekday, not proven on {family.name}: {advice}"
+        raise BadValue(f"settings.{setting}", reason)
     if not clock.within_day or clock.dst_offset != HOUR or _minutes(clock):
-        raise BadValue("settings.time_zone", f"{family.name} cannot express the daylight saving of {zone}: {advice}")
+        reason = f"{family.name} cannot express the daylight saving of {said}: {advice}"
+        raise BadValue(f"settings.{setting}", reason)
 
 
 def check_phone(family: Family, model: Model, phone: Phone) -> None:
     """Refuse lines and keys the model does not have, and text the family's files cannot carry."""
     if len(phone.lines) > model.lines:
-        raise BadValue("lines", f"{len(phone.lines)} lines, {model.name} has {model.lines}")
+        raise BadValue(f"lines.{model.lines + 1}", f"{len(phone.lines)} lines, {model.name} has {model.lines}")
     for number, line in enumerate(phone.lines, 1):
         # What a file holds when the field is empty is checked as well: the user stands in for it.
         for name in ("user", "auth_user", "display_name", "label"):
@@ -140,7 +134,7 @@ def _check_keys(family: Family, model: Model, phone: Phone) -> None:
 
 def _check_room(field: str, wanted: int, room: int, model: Model, what: str = "keys") -> None:
     if wanted > room:
-        raise BadValue(field, f"{wanted} {what}, {model.name} has {room}")
+        raise BadValue(f"{field}.{room + 1}", f"{wanted} {what}, {model.name} has {room}")
 
 
 def _check_text(family: Family, field: str, kind: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from ztp_server.domain.vendor import Family, Vendor
 from ztp_server.store import Store
 
 _META = "address"
+# Where the listeners are unless told otherwise.
+DEFAULT_PORTS = {"http": 8080, "https": 8443, "mtls": 8444}
 
 
 @dataclass
@@ -42,9 +45,18 @@ async def last_address(store: Store) -> ServerAddress:
     async with store.read() as session:
         text = await session.meta.get(_META)
     if text is None:
-        return ServerAddress(Server({}, ""))
+        return ServerAddress(_presumed())
     saved = json.loads(text)
     return ServerAddress(Server(**saved["server"]), frozenset(saved["trusted_makers"]))
+
+
+def _presumed() -> Server:
+    """What a server with default options will call itself, before it was ever started. It has no CA yet."""
+    urls = {
+        kind: f"{'http' if kind == 'http' else 'https'}://{socket.getfqdn()}:{port}/"
+        for kind, port in DEFAULT_PORTS.items()
+    }
+    return Server(urls, "")
 
 
 async def keep_address(store: Store, address: ServerAddress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.event import Actor
@@ -29,6 +30,15 @@ class BaseSettingsService:
         """Raises NotFound."""
         async with self._store.read() as session:
             return await session.base_settings.get(base_id, revision)
+
+    async def diff(self, base_id: str, before: int, after: int) -> list[tuple[str, Any, Any]]:
+        """What changed between two revisions: name, old and new value (None: inherited), secrets as `***`.
+        Raises NotFound."""
+        old, new = [(await self.get(base_id, number)).settings for number in (before, after)]
+        table = self._templates.catalog.settings
+        changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        shown = [table.redacted({name: side[name] for name in changed if name in side}) for side in (old, new)]
+        return [(name, shown[0].get(name), shown[1].get(name)) for name in changed]
 
     async def add(self, who: Actor, base_id: str, name: str, model: str, changes: Changes) -> BaseSettings:
         """Base settings for the family of `model`. Raises BadValue and Conflict."""
@@ -66,12 +76,14 @@ class BaseSettingsService:
         check_values(family, catalog.most_capable(family), new)
         check_texts(family, new)
         if "time_zone" in new:
-            check_clock(family, clock_rule(new["time_zone"]), new["time_zone"])
+            check_clock(family, clock_rule(new["time_zone"]), "time_zone", new["time_zone"])
         return replace(base, settings=settings)
 
     async def _check_phones(self, session: Session, base: BaseSettings) -> None:
         sites = {site.id: site for site in await session.sites.all()}
         for phone in await session.phones.all(base_settings=base.id):
+            if phone.model not in self._templates.catalog.models:
+                continue  # of a brand whose folder was taken away; it gets nothing as it is
             try:
                 check(self._templates.catalog, phone, sites[phone.site], base)
             except ZtpError as error:

@@ -14,7 +14,7 @@ from ztp_server.domain.phone import Phone
 from ztp_server.domain.settings import Layer, Value, resolve
 from ztp_server.domain.site import Site
 from ztp_server.domain.support import check_clock, check_effective, check_phone, check_ports, check_texts
-from ztp_server.domain.vendor import Model
+from ztp_server.domain.vendor import Family, Model
 from ztp_server.errors import BadValue
 from ztp_server.time_zones import clock_rule
 
@@ -67,18 +67,30 @@ def effective(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) ->
 
 
 def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
-    """Resolve, and refuse (BadValue) whatever this phone's model and family cannot be given."""
+    """Resolve, and refuse (BadValue) whatever this phone's model and family cannot be given, naming the layer that
+    said it when it was not the phone's own."""
     model = catalog.models[phone.model]
     family = catalog.family_of(model)
-    result = effective(catalog, phone, site, base)
     check_phone(family, model, phone)
-    check_effective(family, model, result.values)
-    check_ports(result.values)
-    rendered = {n: v.value for n, v in result.values.items() if family.support(n).state == "parameter"}
-    check_texts(family, rendered)
-    if family.support("time_zone").state == "parameter":
-        check_clock(family, result.clock, str(result.plain["gmt_offset"] or result.plain["time_zone"]))
+    result = effective(catalog, phone, site, base)
+    try:
+        _check_rendered(family, model, result)
+    except BadValue as error:
+        value = result.values.get(error.field.removeprefix("settings.").partition(".")[0])
+        if value is None or value.layer == "phone":
+            raise
+        raise BadValue(error.field, f"{error.reason}; it comes from {value.source}") from None
     return result
+
+
+def _check_rendered(family: Family, model: Model, result: Effective) -> None:
+    rendered = {name: value for name, value in result.values.items() if family.support(name).state == "parameter"}
+    check_effective(family, model, rendered)
+    check_ports(result.values)
+    check_texts(family, {name: value.value for name, value in rendered.items()})
+    if "time_zone" in rendered:
+        by_hand = "gmt_offset" if result.plain["gmt_offset"] else "time_zone"
+        check_clock(family, result.clock, by_hand, result.plain[by_hand])
 
 
 def _clock(values: Mapping[str, Any]) -> ClockRule:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ztp_server.errors import BadValue
 
@@ -47,25 +48,34 @@ def read_rows(file: Path) -> Iterator[Row]:
         raise BadValue("file", f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadValue("file", f"{file.name} is not UTF-8; save it as “CSV UTF-8”") from None
-    except csv.Error as error:
-        raise BadValue("file", f"{file.name}: {error}") from None
 
 
 def _parse(text: Iterable[str]) -> Iterator[Row]:
     csv.field_size_limit(LARGEST_CELL)
     reader = csv.reader(text, strict=True)
-    header = [column.strip() for column in next(reader, [])]
+    header = [column.strip() for column in _next(reader) or []]
     _check_header(header)
     before = reader.line_num
-    for count, cells in enumerate(reader, 1):
+    for _ in range(MOST_ROWS + 1):
+        cells = _next(reader)
+        if cells is None:
+            return
         number, before = before + 1, reader.line_num
-        if count > MOST_ROWS:
-            raise BadValue("file", f"more than {MOST_ROWS} rows")
         if not any(cells):
             continue
         if len(cells) != len(header):
             raise BadValue("file", f"line {number} has {len(cells)} cells, the header has {len(header)}")
         yield Row(number, dict(zip(header, map(_plain_cell, cells), strict=True)))
+    raise BadValue("file", f"more than {MOST_ROWS} rows")
+
+
+def _next(reader: Any) -> list[str] | None:
+    """The cells of the next row, None at the end. Raises BadValue naming the line that is no CSV."""
+    begin = reader.line_num + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        raise BadValue("file", f"line {begin}: {error}") from None
 
 
 def _check_header(header: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ztp_server.domain.event import Actor
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, ImportRefused
 from ztp_server.services.checks import checked_phone
@@ -25,6 +27,8 @@ Mode = Literal["create", "update", "upsert"]
 Progress = Callable[[int, int], object]
 
 _PROGRESS_EVERY = 500
+# Fields of lists, by how their columns begin and which comes first.
+_GROUPS = {"lines": ("line", "user"), "line_keys": ("key", "type")}
 
 
 @dataclass
@@ -212,7 +216,7 @@ def _key(number: int, cells: Mapping[str, str]) -> LineKey:
     kind, value = cells.get("type", ""), cells.get("value", "")
     if kind != "line":
         return LineKey(kind, value, cells.get("label", ""))
-    if value and not value.isdecimal():
+    if value and not re.fullmatch("[0-9]{1,3}", value):
         raise BadValue(f"line_keys.{number}.value", "a line key has the number of its line here")
     return LineKey("line", "", cells.get("label", ""), int(value or 1))
 
@@ -228,8 +232,12 @@ def _refuse_gaps(noun: str, first: str, given: Mapping[int, Any]) -> None:
 
 
 def _column_of(field_name: str) -> str:
-    """The column of a field: `lines.1.user` → `line1_user`, `line_keys.2.value` → `key2_value`."""
+    """The column of a field: `lines.1.user` → `line1_user`, `line_keys.2` → `key2_type`, `settings.codecs.1` →
+    `settings.codecs`."""
     parts = field_name.split(".")
-    if parts[0] in ("lines", "line_keys") and len(parts) == 3:
-        return f"{'line' if parts[0] == 'lines' else 'key'}{parts[1]}_{parts[2]}"
+    if parts[0] in _GROUPS and len(parts) > 1:
+        prefix, first = _GROUPS[parts[0]]
+        return f"{prefix}{parts[1]}_{parts[2] if len(parts) > 2 else first}"
+    if parts[0] == "settings" and not field_name.startswith(f"settings.{CUSTOM}"):
+        return ".".join(part for part in parts if not part.isdecimal())
     return field_name

@@ -73,6 +73,8 @@ class Sites:
     async def _check_phones(self, session: Session, site: Site) -> None:
         bases = {base.id: base for base in await session.base_settings.all()}
         for phone in await session.phones.all(site=site.id):
+            if phone.model not in self._templates.catalog.models:
+                continue  # of a brand whose folder was taken away; it gets nothing as it is
             try:
                 check(self._templates.catalog, phone, site, bases[phone.base_settings])
             except ZtpError as error:

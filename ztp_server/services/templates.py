@@ -107,20 +107,17 @@ class Templates:
         if not found:
             self._remember(folder)
         # Own files at fault give way: to their last good text, and if that does not fit either, to the shipped one.
-        for stand_in in (read_folder(self._state / "last-good").texts, read_folder(self._shipped).texts):
+        shipped = read_folder(self._shipped).texts
+        blamed: set[str] = set()
+        for stand_in in ({**shipped, **read_folder(self._state / "last-good").texts}, shipped):
             if not problems:
                 break
-            folder = self._give_way(folder, problems, stand_in)
+            blamed |= {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
+            folder = _without(folder, blamed, stand_in)
             problems = self._try_out(folder)
         if problems:
             return self._fall_back(found, before)
         return self._snapshot(folder, found, number)
-
-    def _give_way(self, folder: Folder, problems: list[Problem], stand_in: Mapping[str, str]) -> Folder:
-        blamed = {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
-        texts = {name: text for name, text in folder.texts.items() if name not in blamed}
-        texts |= {name: stand_in[name] for name in blamed if name in stand_in}
-        return replace(folder, texts=texts, unreadable={})
 
     def _is_own(self, path: Path) -> bool:
         return path.is_relative_to(self._own)
@@ -182,6 +179,13 @@ def try_out(folder: Folder) -> list[Problem]:
         for name, text in folder.texts.items():
             _write(Path(scratch) / name, text)
         return _run_trial(scratch)
+
+
+def _without(folder: Folder, blamed: set[str], stand_in: Mapping[str, str]) -> Folder:
+    """The folder with other texts in place of those at fault, or none where there is no other."""
+    texts = {name: text for name, text in folder.texts.items() if name not in blamed}
+    texts |= {name: stand_in[name] for name in blamed if name in stand_in}
+    return replace(folder, texts=texts, unreadable={})
 
 
 def _run_trial(folder: str) -> list[Problem]:

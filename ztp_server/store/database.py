@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ztp_server.errors import Misconfigured, StoreUnavailable
+from ztp_server.errors import BadValue, Misconfigured, StoreUnavailable
 from ztp_server.store.schema import HEAD
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -30,7 +30,12 @@ class Database:
     async def open(cls, url: str) -> Database:
         """Connect and bring the schema up to date. Raises Misconfigured naming the database."""
         parsed = _parse(url)
-        engine = create_async_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        try:
+            engine = create_async_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        except ModuleNotFoundError as error:
+            raise Misconfigured(
+                f"--database: {error.name} is not installed; pip install 'ztp-server[postgres]'"
+            ) from None
         if parsed.get_backend_name() == "sqlite":
             sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -101,21 +106,31 @@ class _translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
             raise StoreUnavailable(f"database {self._place}: {_reason(error)}") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise BadValue("text", f"{error.object[error.start : error.end]!r} is no character") from None
 
 
 def _parse(url: str) -> sa.URL:
+    # A URL may hold a password, so no message repeats it.
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise Misconfigured(f"--database: {url[:40]!r} is not a URL such as sqlite:////var/lib/ztp/ztp.db") from None
-    name = parsed.get_backend_name()
+    except (sa.exc.ArgumentError, ValueError):
+        raise Misconfigured("--database: not a URL such as sqlite:////var/lib/ztp/ztp.db") from None
+    name = parsed.drivername.partition("+")[0]
     if name not in _DRIVERS:
-        raise Misconfigured(f"--database: {name} is neither sqlite nor postgresql")
-    if name == "sqlite" and parsed.database:
-        folder = Path(parsed.database).parent
-        if not folder.is_dir():
-            raise Misconfigured(f"database {parsed.database}: no folder {folder}")
+        raise Misconfigured("--database: neither sqlite nor postgresql")
+    if name == "sqlite":
+        _check_file(parsed)
     return parsed.set(drivername=_DRIVERS[name])
+
+
+def _check_file(url: sa.URL) -> None:
+    """SQLite must be a file: another process sees nothing of a database in memory."""
+    if url.query or not url.database or url.database == ":memory:":
+        raise Misconfigured("--database: sqlite takes a file, as sqlite:////var/lib/ztp/ztp.db, and no options")
+    folder = Path(url.database).parent
+    if not folder.is_dir():
+        raise Misconfigured(f"database {url.database}: no folder {folder}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

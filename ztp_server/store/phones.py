@@ -61,6 +61,8 @@ class PhoneStore:
 
     async def add(self, new: Sequence[Phone]) -> None:
         """Add phones, all or none. Raises Conflict when a hardware ID is taken."""
+        if not new:
+            return
         new = [replace(phone, id=uuid.uuid4().hex, revision=1) for phone in new]
         try:
             for start in range(0, len(new), _BATCH):
