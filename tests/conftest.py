@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -231,12 +230,3 @@ async def start_filled(start: Callable[..., Awaitable[World]], data: Path | None
     await fill(prepared.services)
     await prepared.restart()
     return prepared
-
-
-def steady(text: str, app: App) -> str:
-    """A file with what differs from run to run replaced: ports and our CA."""
-    for listener, port in (("http", 8080), ("https", 8443), ("mtls", 8444)):
-        text = text.replace(f"127.0.0.1:{app.listeners[listener].address.port}/", f"ztp.example.net:{port}/")
-    return re.sub(
-        r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", "(the server's CA in PEM)", text, flags=re.DOTALL
-    )

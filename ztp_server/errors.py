@@ -69,7 +69,7 @@ class Misconfigured(ZtpError):
 class TemplateError(ZtpError):
     """A template or vendor.toml that cannot be used.
 
-    `file` is relative to the templates folder (`poly/vvx/settings.cfg.j2`); `line` counts from 1, 0 when unknown.
+    `file` is relative to the templates folder (`acme/desk/settings.cfg.j2`); `line` counts from 1, 0 when unknown.
     """
 
     def __init__(self, file: str, line: int, reason: str) -> None:

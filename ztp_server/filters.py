@@ -47,13 +47,16 @@ def window_seconds(window: str) -> int:
 
 
 def host(address: str) -> str:
-    """The host of `host:port` or `host`."""
+    """The host of `host:port`, `[address]:port` or `host`."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
     return address if address.count(":") > 1 else address.partition(":")[0]
 
 
 def port(address: str, default: int = 0) -> int:
     """The port of `host:port`, or the default."""
-    text = "" if address.count(":") > 1 else address.partition(":")[2]
+    rest = address.partition("]")[2] if address.startswith("[") else address
+    text = "" if rest.count(":") > 1 else rest.partition(":")[2]
     return int(text) if text else default
 
 

@@ -92,7 +92,7 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {"xml": _xml_value, "line": _line
 
 
 class Renderer:
-    """Compiled templates of one snapshot of the folders. `sources` maps `poly/vvx/settings.cfg.j2` to its text."""
+    """Compiled templates of one snapshot of the folders. `sources` maps `acme/desk/settings.cfg.j2` to its text."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
@@ -109,7 +109,10 @@ class Renderer:
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(template, error.lineno, error.message or "syntax error") from None
         for included in tree.find_all(nodes.Include):
-            self.check(included.template.value, file_format, (*within, template))  # type: ignore[attr-defined]
+            name = included.template.as_const()
+            if name not in self._sources:
+                raise TemplateError(template, included.lineno, f"no template {name!r}")
+            self.check(name, file_format, (*within, template))
 
     def _source(self, template: str) -> str:
         try:
@@ -211,5 +214,7 @@ def _with_custom(text: str, custom: Mapping[str, str]) -> str:
         return text
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also split at U+2028
     kept = [line for line in lines if line.partition("=")[0] not in custom]
+    if kept and not kept[-1].endswith("\n"):
+        kept.append("\n")
     added = [f"{name}={_line_value(value)}\n" for name, value in custom.items()]
     return "".join(kept + added)

@@ -23,7 +23,7 @@ _TOML_PLACE = re.compile(r"\(at line (\d+)")
 
 @dataclass(frozen=True)
 class Folder:
-    """One look at the templates folders: texts by their name (`poly/vendor.toml`), served files by theirs.
+    """One look at the templates folders: texts by their name (`acme/vendor.toml`), served files by theirs.
 
     `origins` says which file a text came from; a name in the administrator's folder covers the shipped one.
     `unreadable` are files whose text could not be had, and why.
@@ -153,7 +153,7 @@ def _missing_templates(vendor: Vendor, folder: Folder) -> Iterable[tuple[str, st
 
 
 def template_name(vendor_id: str, family_id: str, template: str) -> str:
-    """The name of a rule's template for a family: `{family}/settings.cfg.j2` → `poly/vvx/settings.cfg.j2`."""
+    """The name of a rule's template for a family: `{family}/settings.cfg.j2` → `acme/desk/settings.cfg.j2`."""
     return f"{vendor_id}/{template.replace('{family}', family_id)}"
 
 

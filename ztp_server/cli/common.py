@@ -24,7 +24,7 @@ T = TypeVar("T")
 # One file serves every command, so each must know what the others read.
 OPTION_NAMES = frozenset(
     {
-        *("data", "database", "templates", "certs", "demo", "log_format", "ntp_server", "public_name"),
+        *("data", "database", "templates", "certs", "demo", "log", "ntp_server", "public_name"),
         *("phone_http", "phone_https", "phone_mtls", "admin", "trusted_proxies"),
     }
 )
@@ -126,18 +126,25 @@ def from_file(value: str) -> str:
 def read_fields(option: str, text: str, known: Sequence[str]) -> dict[str, str]:
     """`user=1001,"display_name=Sales, Madrid"` (CSV quoting) as a dictionary."""
     fields: dict[str, str] = {}
-    try:
-        cells = next(csv.reader([text], skipinitialspace=True), [])
-    except csv.Error as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
-    for cell in cells:
+    for cell in _cells(option, text):
         name, equals, value = cell.partition("=")
         if not equals or name not in known:
-            raise click.BadParameter(
-                f"{cell.partition('=')[0]!r} is none of {', '.join(known)} (name=value)", param_hint=option
-            )
+            known_names = ", ".join(known)
+            raise click.BadParameter(f"{name[:64]!r} is none of {known_names} (name=value)", param_hint=option)
+        if name in fields:
+            raise click.BadParameter(f"{name} stands there twice", param_hint=option)
         fields[name] = from_file(value)
     return fields
+
+
+def _cells(option: str, text: str) -> list[str]:
+    """The cells of one CSV row. A line break is a character of its cell, whose field will refuse it by name."""
+    hidden = text.replace("\n", "\ue00a").replace("\r", "\ue00d")
+    try:
+        cells = next(csv.reader([hidden], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+    return [cell.replace("\ue00a", "\n").replace("\ue00d", "\r") for cell in cells]
 
 
 def show_json(value: Any) -> None:

@@ -178,7 +178,7 @@ def import_phones(file: Path, mode: str, dry_run: bool, data: DataOptions) -> No
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Checking rows", total=None)
         report = with_services(
             data,

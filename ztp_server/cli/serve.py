@@ -49,7 +49,6 @@ def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., A
 )
 @click.option(
     "--log",
-    "log_format",
     type=click.Choice(["auto", "json", "text"]),
     default="auto",
     envvar="ZTP_LOG",
@@ -59,10 +58,10 @@ def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., A
 @click.pass_context
 def serve(
     ctx: click.Context, data: DataOptions, phone_http: str, phone_https: str, phone_mtls: str, admin: str,
-    public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log_format: str,
+    public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log: str,
 ) -> None:  # fmt: skip
     """Serve phones until SIGTERM or Ctrl-C."""
-    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    as_json = log == "json" or (log == "auto" and not sys.stderr.isatty())
     options = ServeOptions(
         data=data,
         phone_http=Address.parse("--phone-http", phone_http),
@@ -75,9 +74,9 @@ def serve(
         demo=demo,
         json_log=as_json,
     )
-    from ztp_server import log
+    from ztp_server.log import set_up
 
-    log.set_up(as_json=as_json)
+    set_up(as_json=as_json)
     asyncio.run(ctx.obj(options, _say_where))
 
 
@@ -96,14 +95,14 @@ def _say_where(app: Any) -> None:
 
 
 def _say_demo(app: Any) -> None:
-    """One command a listener that boots a demonstration phone with curl."""
+    """One command a listener that boots the demonstration phone with most to show, with curl."""
     from ztp_server.services.demo import demo_devices
 
     data, urls = app.options.data.data, app.address.server.urls
     devices = demo_devices(app.services, data)
     if not devices:
         return
-    device = devices[0]
+    device = max(devices, key=lambda device: len(device.phone.line_keys))
     rules = [rule for rule in device.vendor.file if rule.serve == "phone" and rule.placeholders == ["mac"]]
     names = ",".join(rule.pattern.replace("{mac}", device.phone.mac) for rule in rules)
     certificate = f"--cert {device.certificate} --key {device.key} "

@@ -56,10 +56,14 @@ class Catalog:
         self._vendor_of_model = {m.id: v for v in vendors.values() for m in v.model}
         self._oui = {oui: v.id for v in vendors.values() for oui in v.ouis}
         self._by_name: dict[str, list[tuple[str, Rule]]] = {}
+        self._by_ending: dict[str, list[tuple[str, Rule]]] = {}
         self._by_regex: list[tuple[str, Rule]] = []
         for vendor_id, rule in self._rules():
-            if set(rule.placeholders) <= {"mac"}:
+            if not rule.placeholders:
                 self._by_name.setdefault(rule.pattern.lower(), []).append((vendor_id, rule))
+            elif rule.placeholders == ["mac"] and rule.pattern.startswith("{mac}"):
+                ending = rule.pattern.removeprefix("{mac}").lower()
+                self._by_ending.setdefault(ending, []).append((vendor_id, rule))
             else:
                 self._by_regex.append((vendor_id, rule))
         self.identify = lru_cache(maxsize=4096)(self._identify)
@@ -86,7 +90,7 @@ class Catalog:
         return self._oui.get(mac[:6])
 
     def nearest_model(self, model_id: str) -> str:
-        """`; did you mean vvx-411?` for a misspelt id, or nothing."""
+        """`; did you mean …?` for a misspelt id, or nothing."""
         near = difflib.get_close_matches(model_id.lower(), self.models, n=1)
         return f"; did you mean {near[0]}?" if near else ""
 
@@ -102,10 +106,18 @@ class Catalog:
         in_name = _MAC_IN_NAME.match(path)
         mac = normalise_mac(in_name[0]) if in_name else None
         if in_name and mac:
-            found = self._by_name.get("{mac}" + name[in_name.end() :], [])
-            return Requested(mac, tuple(Candidate(v, rule, {"mac": mac}) for v, rule in found))
+            found = self._by_ending.get(name[in_name.end() :], [])
+            if found:
+                return Requested(mac, tuple(Candidate(v, rule, {"mac": mac}) for v, rule in found))
+        requested = self._match_regex(path)
+        return requested if requested.candidates else Requested(mac, ())
+
+    def _match_regex(self, path: str) -> Requested:
+        """Names with other placeholders, or with the MAC further on (`cfg{mac}.xml`)."""
         matches = [(v, rule, rule.regex.fullmatch(path)) for v, rule in self._by_regex]
-        return Requested(None, tuple(Candidate(v, rule, m.groupdict()) for v, rule, m in matches if m))
+        candidates = tuple(Candidate(v, rule, m.groupdict()) for v, rule, m in matches if m)
+        macs = [normalise_mac(c.captured["mac"]) for c in candidates if "mac" in c.captured]
+        return Requested(macs[0] if macs else None, candidates)
 
     def _identify(self, user_agent: str) -> Seen:
         for vendor in self.vendors.values():

@@ -20,6 +20,7 @@ from ztp_server.errors import BadValue
 Values = Mapping[str, Any]
 
 CUSTOM = "custom."
+LONGEST_NAME = 160
 _LOOKS_SECRET = re.compile("pass|secret|token|key|credential|pin$", re.IGNORECASE)
 
 
@@ -67,12 +68,14 @@ class SettingsTable:
     def parse(self, name: str, value: Any) -> Any:
         """Check one written value. Raises BadValue for an unknown name (with the nearest known one) or a bad value."""
         if name.startswith(CUSTOM):
+            if len(name) > LONGEST_NAME:
+                raise BadValue(f"settings.{name[:LONGEST_NAME]}", f"a name of {len(name)} characters")
             return check_text(f"settings.{name}", str(value), max_length=2048)
         setting = self.rows.get(name)
         if setting is None:
             near = difflib.get_close_matches(name, self.rows, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise BadValue(f"settings.{name}", f"unknown setting{hint}")
+            raise BadValue(f"settings.{name[:LONGEST_NAME]}", f"unknown setting{hint}")
         return setting.parse(value)
 
     def parse_all(self, values: Values) -> dict[str, Any]:

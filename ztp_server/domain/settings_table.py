@@ -47,15 +47,23 @@ def _host_port(text: str) -> str:
         return _host(text)
     if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ValueError("a host, or host:port with a port from 1 to 65535")
-    return f"{_host(host)}:{int(port)}"
+    name = _host(host)
+    return f"[{name}]:{int(port)}" if ":" in name else f"{name}:{int(port)}"
 
 
 def _url(text: str) -> str:
     if not text:
         return text
-    if not re.fullmatch(r"https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+", text) or not urlsplit(text).hostname:
+    if not re.fullmatch(r"https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+", text) or not _has_host(text):
         raise ValueError("an http:// or https:// URL without spaces, quotes or angle brackets")
     return text
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def _provisioning_url(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ztp_server.domain.hardware_id import MAC_PATTERN
+from ztp_server.domain.line_key import LineKeyType
 
 CAPTURES = {
     "mac": MAC_PATTERN,
@@ -160,8 +161,8 @@ class Model(_Row):
     name: str
     family: str
     user_agent: str
-    lines: int
-    line_keys: int
+    lines: int = Field(ge=1)
+    line_keys: int = Field(ge=0)
     codecs: tuple[str, ...]
     part: str = ""
     speed_dial_keys: int = 0
@@ -174,7 +175,7 @@ class Family(_Row):
 
     name: str
     factory_certificate: bool
-    line_key_types: tuple[str, ...]
+    line_key_types: tuple[LineKeyType, ...]
     clock: Literal["offset", "weekly_dst"]
     latest_offset: int = 50_400
     custom_name: str

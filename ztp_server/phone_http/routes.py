@@ -61,18 +61,20 @@ class PhoneDoor:
     async def serve(self, request: web.BaseRequest, listener: Listener) -> web.StreamResponse:
         started = time.perf_counter()
         path = requested_path(request.raw_path)
+        asked = self._phone_request(request, path or "", listener)
         if path is None or request.method not in _METHODS:
             outcome = Outcome(Refusal("not a name that phones ask for"))
         else:
-            outcome = await self._provisioning.answer(self._phone_request(request, path, listener))
+            outcome = await self._provisioning.answer(asked)
 
-        def note(response: web.StreamResponse) -> None:
-            self._note(request, listener, path or "", outcome, response, time.perf_counter() - started)
+        def note(response: web.StreamResponse, sent: int) -> None:
+            self._note(asked, outcome, response.status, sent, time.perf_counter() - started, request.remote)
 
         response = _response(request, outcome, note)
         response.headers[hdrs.SERVER] = SERVER
         if not isinstance(response, _StoredResponse):
-            note(response)
+            body = getattr(response, "body", None) or b""
+            note(response, 0 if request.method == hdrs.METH_HEAD else len(body))
         return response
 
     def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> PhoneRequest:
@@ -87,29 +89,22 @@ class PhoneDoor:
         )
 
     def _note(
-        self,
-        request: web.BaseRequest,
-        listener: Listener,
-        path: str,
-        outcome: Outcome,
-        response: web.StreamResponse,
-        seconds: float,
+        self, asked: PhoneRequest, outcome: Outcome, status: int, sent: int, seconds: float, peer: str | None
     ) -> None:
-        size = response.body_length if response.prepared else len(getattr(response, "body", None) or b"")
-        self._metrics.observe(listener, outcome.vendor, response.status, size, seconds)
+        self._metrics.observe(asked.listener, outcome.vendor, status, sent, seconds)
         self._requests.write(
             {
-                "listener": listener,
-                "method": request.method,
-                "file": path,
-                "status": response.status,
-                "bytes": size,
+                "listener": asked.listener,
+                "method": asked.method,
+                "file": asked.path,
+                "status": status,
+                "bytes": sent,
                 "ms": round(seconds * 1000, 2),
                 "mac": outcome.mac,
                 "model": outcome.model,
                 "firmware": outcome.firmware[:LONGEST_VALUE],
                 "proof": outcome.proof,
-                "address": request.remote,
+                "address": asked.address or peer,
                 "reason": getattr(outcome.answer, "reason", ""),
             }
         )
@@ -128,23 +123,27 @@ class _StoredResponse(web.FileResponse):
     """A file on disk. How much of it went out is known at the end: phones hang up once the header of an image tells
     them that they have it, which is no error."""
 
-    def __init__(self, path: Path, note: Callable[[web.StreamResponse], None]) -> None:
+    def __init__(self, path: Path, note: Callable[[web.StreamResponse, int], None]) -> None:
         super().__init__(path, headers={hdrs.CONTENT_TYPE: "application/octet-stream"})
         self._note = note
+        self._sent = 0
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         try:
             return await super().prepare(request)
         finally:
-            self._note(self)
+            self._note(self, self._sent)
 
     async def _sendfile(self, request: web.BaseRequest, fobj: IO[Any], offset: int, count: int) -> AbstractStreamWriter:
-        # Over TLS there is nothing for the kernel to do, and asyncio's stand-in writes on after the phone hung up.
-        if request.secure:
+        try:
+            if not request.secure:
+                return await super()._sendfile(request, fobj, offset, count)
+            # Over TLS the kernel can do nothing, and asyncio's stand-in writes on after the phone hung up.
             writer = await web.StreamResponse.prepare(self, request)
             assert writer is not None
             return await self._sendfile_fallback(writer, fobj, offset, count)
-        return await super()._sendfile(request, fobj, offset, count)
+        finally:
+            self._sent = max(fobj.tell() - offset, 0)
 
 
 def _user_agent(request: web.BaseRequest) -> str:
@@ -156,6 +155,9 @@ async def _read(request: web.BaseRequest, most: int) -> bytes | None:
     """The body, or None when it is larger than `most` bytes, packed, or does not come in time."""
     if request.headers.get(hdrs.CONTENT_ENCODING) or (request.content_length or 0) > most:
         return None
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself is sent yet
     body = bytearray()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
@@ -169,7 +171,7 @@ async def _read(request: web.BaseRequest, most: int) -> bytes | None:
 
 
 def _response(
-    request: web.BaseRequest, outcome: Outcome, note: Callable[[web.StreamResponse], None]
+    request: web.BaseRequest, outcome: Outcome, note: Callable[[web.StreamResponse, int], None]
 ) -> web.StreamResponse:
     """An outcome as HTTP. Every refusal is the same, whatever its reason."""
     answer = outcome.answer

@@ -31,6 +31,7 @@ class Fleet:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._reading = asyncio.Lock()
         self._generation = 0
+        self._told = 0
         self._groups: dict[tuple[str, str, str, int], Group] = {}
         self._built_on: tuple[object, ...] = (None, None, None)
         self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
@@ -65,19 +66,25 @@ class Fleet:
 
     async def at_any_site(self, address: str) -> bool:
         """Whether an address lies in the networks of a site where networks count as proof. Raises StoreUnavailable."""
-        if self._sites is None:
+        sites = self._sites
+        if sites is None:
+            told = self._told
             async with self._store.read() as session:
-                self._sites = [(site, networks_of(site)) for site in await session.sites.all()]
-        return any("network" in site.proofs and lies_in(address, networks) for site, networks in self._sites)
+                sites = [(site, networks_of(site)) for site in await session.sites.all()]
+            self._sites = sites if told == self._told else None
+        return any("network" in site.proofs and lies_in(address, networks) for site, networks in sites)
 
     async def firmware(self) -> dict[tuple[str, str], Firmware]:
         """Images by model and version; the default of a model stands under version "". Raises StoreUnavailable."""
-        if self._firmware is None:
-            async with self._store.read() as session:
-                images = await session.firmware.all()
-            self._firmware = {(image.model, image.version): image for image in images}
-            self._firmware |= {(image.model, ""): image for image in images if image.is_default}
-        return self._firmware
+        if self._firmware is not None:
+            return self._firmware
+        told = self._told
+        async with self._store.read() as session:
+            images = await session.firmware.all()
+        found = {(image.model, image.version): image for image in images}
+        found |= {(image.model, ""): image for image in images if image.is_default}
+        self._firmware = found if told == self._told else None
+        return found
 
     def _notice_templates(self) -> None:
         built_on = (self._templates.snapshot, self._address.server, self._address.trusted_makers)
@@ -86,6 +93,7 @@ class Fleet:
             self._forget_groups()
 
     def _forget(self, kind: str, key: str) -> None:
+        self._told += 1
         if kind == "phone":
             known = self._known.get(key)
             if known:
@@ -101,7 +109,7 @@ class Fleet:
         self._generation += 1
 
     async def _load(self, mac: str, before: Known | None) -> Known | None:
-        generation = self._generation
+        generation, told = self._generation, self._told
         async with self._store.read() as session:
             phone = await session.phones.find(mac)
             group = await self._group(session, phone) if phone else None
@@ -109,7 +117,8 @@ class Fleet:
             self._known.pop(mac, None)
             return None
         known = known_phone(group, self._address, phone)
-        known.generation = generation
+        # What was read before somebody said "forget" is good for this answer, and not to be remembered.
+        known.generation = generation if told == self._told else -1
         if before:
             known.last_good = {**before.last_good, **before.files}
         self._known[mac] = known

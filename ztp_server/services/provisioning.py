@@ -89,7 +89,7 @@ class Provisioning:
         for candidate in requested.candidates:
             is_redirect = isinstance(candidate.rule, FileRule) and candidate.rule.serve == "redirect"
             if is_redirect and request.method != "PUT":
-                return self._redirect(candidate, seen)
+                return self._redirect(request, candidate, seen)
         known = await self._fleet.find(mac)
         proof = prove(known, request) if known else ""
         if known is None or not proof:
@@ -107,7 +107,9 @@ class Provisioning:
             return await self._upload(request, rule, known)
         if request.method == "PUT" or not isinstance(rule, FileRule):
             return _NOT_THERE
-        return self.render(rule, known)
+        made = self.render(rule, known)
+        # A list of certificates without one is no file that a phone could read.
+        return made if made.body.strip() or rule.format != "pem" else _NOT_THERE
 
     def render(self, rule: FileRule, known: Known) -> PhoneFile:
         """A phone's file: the bytes made before, or made now; when that fails, those of better days. Raises
@@ -169,7 +171,11 @@ class Provisioning:
         kind = "public" if rule.serve == "public" else "bootstrap"
         return render_file(self._templates.renderer, rule, name, context, kind)
 
-    def _redirect(self, candidate: Candidate, seen: Seen) -> Redirect:
+    def _redirect(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Redirect:
+        """The same for every MAC. A phone that asks over plain HTTP may not trust us yet, so it is sent to where the
+        bootstrap file is; one that came over TLS does."""
+        if request.listener == "http":
+            return Redirect(self._address.server.urls["http"])
         vendor, family_id = self._vendor_and_family(candidate.vendor, seen)
         return Redirect(self._address.steady_url(vendor, vendor.family[family_id]))
 

@@ -1,0 +1,334 @@
+"""The template library: never a broken file in service, a brand is a folder, a hostile template harms nobody."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ADMIN, VVX, fill, sample_phone
+from tests.services.opened import new_data, open_data
+from ztp_server.config import shipped_folder
+from ztp_server.domain.phone import Line
+from ztp_server.errors import BadValue
+from ztp_server.services import templates as library
+from ztp_server.services.opening import Services
+from ztp_server.services.templates import Templates
+
+MASTER, SETTINGS, DIRECTORY = "poly/master.cfg.j2", "poly/vvx/settings.cfg.j2", "poly/directory.xml.j2"
+GOOD = '<APPLICATION APP_FILE_PATH="own" CONFIG_FILES="{{ phone.mac }}-settings.cfg"/>\n'
+OTHER = "<directory><own/></directory>"
+
+BRAND = """
+name = "Bellows"
+ouis = ["0a1b2c"]
+user_agents = ['^Bellows (?P<model>\\S+) (?P<firmware>\\S+)$']
+[maps.switch]
+on = "yes"
+[[file]]
+pattern = "bellows-{mac}.conf"
+template = "{family}/phone.j2"
+format = "line"
+[[file]]
+pattern = "{mac}.bel"
+template = "{family}/phone.j2"
+format = "line"
+[[setting]]
+name = "ring"
+type = "choice"
+values = ["loud", "soft"]
+default = "loud"
+help = "How it rings"
+[family.b1]
+name = "Bellows B1"
+factory_certificate = false
+line_key_types = ["line"]
+clock = "weekly_dst"
+custom_name = "[a-z.]+"
+user_agent_example = "Bellows {model} {firmware}"
+boot = [{ path = "{mac}.bel", reads = true }]
+[family.b1.reading]
+format = "line"
+address = "url"
+user = "user{n}"
+server = "server"
+transport = "transport"
+[family.b1.notify]
+resync = "check-sync"
+[family.b1.settings]
+sip_server = { parameter = "server" }
+"bellows.ring" = { parameter = "ring" }
+[[model]]
+id = "bellows-b1"
+name = "Bellows B1"
+family = "b1"
+user_agent = "B1"
+lines = 1
+line_keys = 1
+codecs = ["audio/PCMA"]
+"""
+PHONE = """url={{ server.url }}
+server={{ settings.sip_server }}
+ring={{ settings["bellows.ring"] }}
+{% for line in lines %}
+user{{ line.number }}={{ line.user }}
+{% endfor %}
+"""
+
+
+@pytest.fixture
+def own(data: Path) -> Path:
+    (data / "templates").mkdir()
+    return data / "templates"
+
+
+def write(own: Path, name: str, text: str) -> None:
+    path = own / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def load(data: Path) -> Templates:
+    return Templates(shipped_folder("templates"), data / "templates", data / "templates.state")
+
+
+def shipped(name: str) -> str:
+    return (shipped_folder("templates") / name).read_text()
+
+
+def in_service(templates: Templates, name: str) -> str:
+    return templates.renderer._sources[name]
+
+
+def complaints(templates: Templates) -> list[tuple[str, int, str]]:
+    return [(problem.file, problem.line, problem.reason) for problem in templates.snapshot.problems]
+
+
+def test_an_own_file_covers_the_shipped_one_and_goes_again_when_it_is_removed(data: Path, own: Path) -> None:
+    write(own, MASTER, GOOD)
+    templates = load(data)
+    assert in_service(templates, MASTER) == GOOD and complaints(templates) == []
+
+    (own / MASTER).unlink()
+    assert templates.refresh() and in_service(templates, MASTER) == shipped(MASTER)
+
+
+def test_nothing_is_done_while_nothing_changes(data: Path, own: Path) -> None:
+    templates = load(data)
+    before = templates.snapshot
+    assert not templates.refresh() and templates.snapshot is before
+
+
+def test_a_broken_file_leaves_its_last_good_text_in_service_also_after_a_restart(data: Path, own: Path) -> None:
+    write(own, MASTER, GOOD)
+    templates = load(data)
+    write(own, MASTER, GOOD + "{{ nonsense }}")
+
+    assert templates.refresh()
+    assert in_service(templates, MASTER) == GOOD
+    assert complaints(templates) == [(MASTER, 2, "unknown name 'nonsense'")]
+
+    again = load(data)
+    assert in_service(again, MASTER) == GOOD and complaints(again) == complaints(templates)
+
+    write(own, MASTER, GOOD + "\n")
+    assert again.refresh() and in_service(again, MASTER) == GOOD + "\n" and complaints(again) == []
+
+
+def test_a_broken_file_keeps_no_good_one_of_another_out(data: Path, own: Path) -> None:
+    write(own, MASTER, GOOD + "{{ nonsense }}")
+    write(own, DIRECTORY, OTHER)
+    templates = load(data)
+    assert in_service(templates, DIRECTORY) == OTHER
+    assert in_service(templates, MASTER) == shipped(MASTER)
+    assert [file for file, _, _ in complaints(templates)] == [MASTER]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name = ", "nonsense = 1\n", "name = 'x'\n", b"\xff\xfe"],
+    ids=["no TOML", "unknown key", "keys missing", "no text"],
+)
+def test_a_broken_vendor_file_leaves_every_phone_of_that_maker_served(data: Path, own: Path, text: str | bytes) -> None:
+    (own / "poly").mkdir()
+    (own / "poly" / "vendor.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    templates = load(data)
+    assert [file for file, _, _ in complaints(templates)] == ["poly/vendor.toml"]
+    assert "vvx-411" in templates.catalog.models and "audiocodes-405hd" in templates.catalog.models
+
+
+def test_a_broken_file_that_comes_while_the_server_runs_leaves_every_maker_served(data: Path, own: Path) -> None:
+    templates = load(data)
+    write(own, "poly/vendor.toml", "name = \nouis = []\n")
+    assert templates.refresh()
+    assert "vvx-411" in templates.catalog.models
+    assert complaints(templates)[0][:2] == ("poly/vendor.toml", 1)
+
+
+def test_a_mistake_in_an_own_vendor_file_names_its_line(data: Path, own: Path) -> None:
+    write(own, "bellows/vendor.toml", BRAND.replace('clock = "weekly_dst"', 'clock = "sundial"'))
+    write(own, "bellows/b1/phone.j2", PHONE)
+    ((file, line, reason),) = complaints(load(data))
+    number = BRAND.splitlines().index('clock = "weekly_dst"') + 1
+    assert (file, line) == ("bellows/vendor.toml", number) and "clock" in reason
+
+
+async def test_a_brand_is_a_folder_dropped_in(data: Path, own: Path) -> None:
+    write(own, "bellows/vendor.toml", BRAND)
+    write(own, "bellows/b1/phone.j2", PHONE)
+    services = await open_data(data)
+    try:
+        await fill(services)
+        await services.base_settings.add(ADMIN, "bellows", "", "bellows-b1", {"bellows.ring": "soft"})
+        phone = sample_phone(
+            "0a1b2c000001", model="bellows-b1", base_settings="bellows", lines=(Line("77"),), line_keys=()
+        )
+        await services.phones.add(ADMIN, phone)
+
+        files = await services.phones.preview(ADMIN, "0a1b2c000001", "0a1b2c000001.bel", True)
+
+        assert files["0a1b2c000001.bel"].decode().splitlines()[1:] == [
+            "server=sip.example.net",
+            "ring=soft",
+            "user1=77",
+        ]
+        assert services.templates.catalog.identify("Bellows B1 1.2").model == "bellows-b1"
+        with pytest.raises(BadValue, match=r"settings\.bellows\.ring: not proven on VVX"):
+            await services.phones.edit(ADMIN, VVX, {}, {"bellows.ring": "soft"})
+        with pytest.raises(BadValue, match=r"settings\.bellows\.ring: must be 'loud' or 'soft'"):
+            await services.base_settings.edit(ADMIN, "bellows", None, {"bellows.ring": "shrill"})
+    finally:
+        await services.close()
+
+
+async def test_a_brand_that_is_taken_away_harms_no_other(data: Path, own: Path) -> None:
+    write(own, "bellows/vendor.toml", BRAND)
+    write(own, "bellows/b1/phone.j2", PHONE)
+    services = await open_data(data)
+    await fill(services)
+    await services.base_settings.add(ADMIN, "bellows", "", "bellows-b1", {"bellows.ring": "soft"})
+    phone = sample_phone("0a1b2c000001", model="bellows-b1", base_settings="bellows", lines=(), line_keys=())
+    await services.phones.add(ADMIN, phone)
+    await services.close()
+
+    shutil.rmtree(own / "bellows")
+    services = await open_data(data)
+    try:
+        assert len(await services.phones.all()) == 4
+        assert await services.phones.preview(ADMIN, VVX, None, True)
+        await services.sites.edit(ADMIN, "madrid", None, {"sip_port": "5071"})
+        await services.phones.remove(ADMIN, "0a1b2c000001")
+        await services.base_settings.remove(ADMIN, "bellows")
+    finally:
+        await services.close()
+
+
+# ---- hostile templates ----------------------------------------------------------------------------------------------
+
+DEEP = 12
+SLOTS = "[0,1,2,3,4,5,6,7,8,9]"
+
+REFUSED = {
+    "a call": ("<a>\n{{ lines.append(1) }}</a>", 2, "call is not allowed"),
+    "a call of a method of text": ("<a>{{ 'a'.format() }}</a>", 1, "call is not allowed"),
+    "range": ("<a>\n\n{% for n in range(9) %}{% endfor %}</a>", 3, "not"),
+    "a class": ("<a>\n{{ phone.__class__ }}</a>", 2, "'__class__' is not allowed"),
+    "a class of a class": ("<a>{{ ''.__class__.__mro__ }}</a>", 1, "is not allowed"),
+    "a class in brackets": ("<a>\n{{ phone['__class__'] }}</a>", 2, "__class__"),
+    "the inside of a loop": ("<a>{% for l in lines %}\n{{ loop._iterator }}{% endfor %}</a>", 2, "is not allowed"),
+    "an include of what is not there": ("<a>\n{% include 'poly/none.j2' %}</a>", 2, "no"),
+    "an include of a file outside": ("<a>\n{% include '../../etc/passwd' %}</a>", 2, "no"),
+    "an include of a name that is computed": ("<a>\n{% include phone.name %}</a>", 2, "include takes a name in quotes"),
+    "an include of a list": ("<a>\n{% include ['a', 'b'] %}</a>", 2, "include takes a name in quotes"),
+    "an include of a number": ("<a>\n{% include 5 %}</a>", 2, ""),
+    "an include of itself": (f"<a>\n{{% include '{MASTER}' %}}</a>", 0, "includes itself"),
+    "multiplication": ("<a>\n{{ 'a' * 9 }}</a>", 2, "mul is not allowed"),
+    "a power": ("<a>\n{{ 9 ** 9 }}</a>", 2, "pow is not allowed"),
+    "a format": ("<a>\n{{ '%9999d' % 1 }}</a>", 2, "mod is not allowed"),
+    "a macro": ("<a>\n{% macro m() %}{% endmacro %}</a>", 2, "macro is not allowed"),
+    "an import": ("<a>\n{% import 'poly/master.cfg.j2' as m %}</a>", 2, "import is not allowed"),
+    "inheritance": ("<a>\n{% extends 'poly/master.cfg.j2' %}</a>", 2, "extends is not allowed"),
+    "a recursive loop": ("<a>\n{% for l in lines recursive %}{% endfor %}</a>", 2, "recursive loop"),
+    "an unknown filter": ("<a>\n{{ phone.mac | attr('x') }}</a>", 2, "filter"),
+    "an unknown test": ("<a>\n{{ phone is callable }}</a>", 2, "test"),
+    "a syntax error": ("<a>\n{% if %}</a>", 2, ""),
+    "a name that is not there": ("<a>\n{{ settings.nothing }}</a>", 2, "nothing"),
+    "a list written out": ("<a>\n{{ lines }}</a>", 2, "not list"),
+    "XML that is none": ("<a>\n<b></a>", 0, "well-formed"),
+    "loops too deep for Python": ("<a>" + "{% for l in lines %}" * 30 + "{% endfor %}" * 30 + "</a>", 0, ""),
+    "no XML at all": ("", 0, "well-formed"),
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a library with two own files, both good."""
+    data = new_data(tmp_path_factory.mktemp("library") / "data")
+    write(data / "templates", MASTER, GOOD)
+    write(data / "templates", DIRECTORY, OTHER)
+    assert load(data).snapshot.problems == ()
+    return data
+
+
+@pytest.fixture(scope="module")
+def library_in_service(running: Path) -> Templates:
+    return load(running)
+
+
+@pytest.mark.parametrize(("text", "line", "says"), REFUSED.values(), ids=REFUSED)
+def test_a_hostile_template_is_left_out_with_file_and_line_and_harms_no_other(
+    running: Path, library_in_service: Templates, text: str, line: int, says: str
+) -> None:
+    write(running / "templates", MASTER, text)
+
+    assert library_in_service.refresh()
+
+    assert in_service(library_in_service, MASTER) == GOOD and in_service(library_in_service, DIRECTORY) == OTHER
+    ((file, found, reason),) = complaints(library_in_service)
+    assert (file, found) == (MASTER, line) and says in reason and "\n" not in reason
+
+
+ENDLESS = {
+    "loops in loops": "<a>"
+    + "".join(f"{{% for a{n} in {SLOTS} %}}" for n in range(DEEP))
+    + "{% endfor %}" * DEEP
+    + "</a>",
+    "a gigabyte of text": "<a>"
+    + "".join(f"{{% for a{n} in {SLOTS} %}}" for n in range(9))
+    + "{{ phone.name }}"
+    + "{% endfor %}" * 9
+    + "</a>",
+    "text that doubles": "<a>{% set x = phone.name %}" + "{% set x = x ~ x %}" * 40 + "{{ x }}</a>",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
+def test_a_template_without_end_is_stopped_named_and_harms_no_other(
+    running: Path, library_in_service: Templates, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The limit of `ztp` is a minute; what happens at it is what counts here.
+    monkeypatch.setattr(library, "TRIAL_SECONDS", 3)
+    write(running / "templates", MASTER, text)
+
+    assert library_in_service.refresh()
+
+    assert in_service(library_in_service, MASTER) == GOOD and in_service(library_in_service, DIRECTORY) == OTHER
+    assert [file for file, _, _ in complaints(library_in_service)] == [MASTER], complaints(library_in_service)
+
+
+async def test_a_hostile_template_changes_nothing_for_phones_that_are_served(office: Services, data: Path) -> None:
+    before = await office.phones.preview(ADMIN, VVX, None, True)
+    for text, _, _ in list(REFUSED.values())[:3]:
+        write(data / "templates", SETTINGS, text)
+        assert office.templates.refresh()
+        assert await office.phones.preview(ADMIN, VVX, None, True) == before
+
+
+async def test_a_served_file_is_found_by_its_name_only(data: Path, own: Path) -> None:
+    write(own, "poly/files/ring/one.wav", "RIFF")
+    write(own, "poly/files/.hidden", "x")
+    write(own, "poly/notes.txt", "x")
+    catalog = load(data).catalog
+    assert sorted(catalog.static) == ["ring/one.wav"]

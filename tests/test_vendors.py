@@ -1,0 +1,101 @@
+"""A mistake in vendor.toml is named with file and line; every shipped folder is whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ztp_server.config import shipped_folder
+from ztp_server.domain.settings_table import PRODUCT_SETTINGS
+from ztp_server.errors import TemplateError
+from ztp_server.vendors import load_catalog, read_folder
+
+CATALOG = load_catalog(read_folder(shipped_folder("templates")))
+FAMILIES = [(v.id, f) for v in CATALOG.vendors.values() for f in v.family]
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[str, str], TemplateError]:
+    """Loads a copy of a shipped vendor.toml with one thing changed, and returns the complaint."""
+
+    def load(old: str, new: str) -> TemplateError:
+        text = (shipped_folder("templates") / "audiocodes" / "vendor.toml").read_text()
+        assert old in text
+        (tmp_path / "audiocodes").mkdir()
+        (tmp_path / "audiocodes" / "vendor.toml").write_text(text.replace(old, new, 1))
+        with pytest.raises(TemplateError) as error:
+            load_catalog(read_folder(shipped_folder("templates"), tmp_path))
+        return error.value
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('name = "AudioCodes"', "name = ", "Invalid value"),
+        ('name = "AudioCodes"', "", "name: Field required"),
+        ('name = "AudioCodes"', 'name = "AudioCodes"\ncolour = 1', "colour: Extra inputs are not permitted"),
+        ('clock = "offset"', 'clock = "sundial"', "family.hd400.clock: "),
+        ('pattern = "{mac}.cfg"', 'pattern = "{nac}.cfg"', "no placeholder {nac}"),
+        ('serve = "redirect"', 'serve = "anybody"', "serve"),
+        ("{family}/settings.cfg.j2", "{family}/none.cfg.j2", "no template audiocodes/hd400/none.cfg.j2"),
+        ("'^AUDC-IPPhone/(?P<firmware>", "'^AUDC-IPPhone/(?P<firmware", "is no regular expression"),
+        ('family = "hd400"', 'family = "hd500"', "family 'hd500' is not in this file"),
+        ('redundancy = "simultaneous"', 'redundancy = "sometimes"', "must be"),
+        ("mwi_enabled = {", "mwi_enable = {", "no such setting"),
+        ('mwi_enabled = { parameter = "', 'mwi_enabled = { absent = "x", parameter = "', "give exactly one of"),
+        ('id = "audiocodes-405"', 'id = "vvx-411"', "model vvx-411 is also in"),
+        ("lines = 2 # LTRT-11950", "lines = 0 # LTRT-11950", "lines"),
+        ('line_key_types = ["line", "speed_dial"]', 'line_key_types = ["line", "speed-dial"]', "line_key_types"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file(changed: Callable[..., TemplateError], old: str, new: str, says: str) -> None:
+    error = changed(old, new)
+    assert error.file.endswith("vendor.toml") and says in str(error) and "\n" not in str(error)
+
+
+def test_a_mistake_is_named_with_its_line(changed: Callable[..., TemplateError]) -> None:
+    text = (shipped_folder("templates") / "audiocodes" / "vendor.toml").read_text()
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("clock ="))
+    assert changed('clock = "offset"', 'clock = "sundial"').line == number
+
+
+@pytest.mark.parametrize(("vendor", "family"), FAMILIES)
+def test_every_setting_of_the_product_is_decided_for_every_family(vendor: str, family: str) -> None:
+    decided = CATALOG.vendors[vendor].family[family].settings
+    assert set(PRODUCT_SETTINGS.rows) <= set(decided)
+
+
+@pytest.mark.parametrize(("vendor", "family"), FAMILIES)
+def test_every_default_of_a_family_is_one_it_can_spell(vendor: str, family: str) -> None:
+    """What the product says and a family cannot spell is overruled by the family."""
+    row = CATALOG.vendors[vendor].family[family]
+    defaults = PRODUCT_SETTINGS.defaults() | dict(CATALOG.vendors[vendor].defaults) | dict(row.defaults)
+    for name, support in row.settings.items():
+        if support.state == "parameter" and support.values:
+            assert defaults[name] in support.values, f"{name} = {defaults[name]}"
+
+
+@pytest.mark.parametrize("vendor", sorted(CATALOG.vendors))
+def test_every_word_a_template_looks_up_has_a_spelling(vendor: str) -> None:
+    row = CATALOG.vendors[vendor]
+    for model in row.model:
+        spelled = row.maps.get("codec") or row.maps["codecs"]
+        assert set(model.codecs) <= set(spelled), model.id
+    for family in row.family.values():
+        assert family.boot and family.notify.resync
+        assert not [key for key in family.limits if not re.match(r"(line|key|settings)\.|custom$", key)]
+
+
+@pytest.mark.parametrize("model", CATALOG.models.values(), ids=lambda m: m.id)
+def test_a_model_is_recognised_by_the_user_agent_of_its_family(model: object) -> None:
+    vendor, family = CATALOG.vendor_of(model), CATALOG.family_of(model)  # type: ignore[arg-type]
+    example = family.user_agent_example
+    for name, text in (("model", model.user_agent), ("firmware", "5.9.7.4477"), ("MAC", "0004F2AABBCC")):  # type: ignore[attr-defined]
+        example = example.replace(f"{{{name}}}", text)
+    seen = CATALOG.identify(example)
+    assert (seen.vendor, seen.model, seen.firmware) == (vendor.id, model.id, "5.9.7.4477")  # type: ignore[attr-defined]
