@@ -27,7 +27,8 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/ztp templates check
+	$(BIN)/ztp templates check --data $$(mktemp -d)/data
+	$(BIN)/python docs/generate.py --check
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks
