@@ -16,7 +16,8 @@ from pathlib import Path
 SERVER_CORE, CLIENT_CORE = "0", "1"
 CONNECTIONS = 16
 _NGINX = """
-user {user}; worker_processes 1; worker_cpu_affinity 01; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+user {user}; worker_processes 1; worker_cpu_affinity 01;
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 2048; }}
 http {{
   access_log {folder}/access.log; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;

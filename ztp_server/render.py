@@ -6,7 +6,7 @@ Escaping is by the kind of file, not by the author: every expression of a templa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -108,6 +108,9 @@ class Renderer:
             self._environments[file_format].get_template(template)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(template, error.lineno, error.message or "syntax error") from None
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            # What Jinja lets through and Python does not: loops nested too deep, expressions too long.
+            raise TemplateError(template, 0, f"too complicated ({error})") from None
         for included in tree.find_all(nodes.Include):
             name = included.template.as_const()
             if name not in self._sources:
@@ -120,19 +123,33 @@ class Renderer:
         except KeyError:
             raise TemplateError(template, 0, "no such template") from None
 
-    def render(self, template: str, file_format: str, context: Mapping[str, Any]) -> bytes:
-        """The whole file. Raises TemplateError with the line that failed; never returns what a phone could not read."""
+    def render(self, template: str, file_format: str, context: Mapping[str, Any], largest: int = 0) -> bytes:
+        """The whole file. Raises TemplateError with the line that failed; never returns what a phone could not read.
+
+        `largest` is a limit in characters for a template on trial, 0 for none.
+        """
         try:
-            text = self._environments[file_format].get_template(template).render(context)
+            compiled = self._environments[file_format].get_template(template)
+            text = _bounded(compiled.generate(context), largest) if largest else compiled.render(context)
         except Exception as error:
             file, line = _where(error, template)
-            raise TemplateError(file, line, str(error)) from error
+            raise TemplateError(file, line, str(error) or type(error).__name__) from error
         if file_format == "line":
             text = _with_custom(text, context["custom"])
         body = text.encode()
         if file_format == "xml":
             _check_xml(template, body)
         return body
+
+
+def _bounded(parts: Iterable[str], largest: int) -> str:
+    text, size = [], 0
+    for part in parts:
+        size += len(part)
+        if size > largest:
+            raise ValueError(f"the file is larger than {largest} characters")
+        text.append(part)
+    return "".join(text)
 
 
 def _environment(writer: Callable[[Any], str], sources: Mapping[str, str]) -> _Environment:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,7 +29,8 @@ from ztp_server.services.effective import effective
 from ztp_server.vendors import Folder, load_catalog, read_folder, template_name
 
 MEMORY = 1 << 30
-CPU_SECONDS = 60
+CPU_SECONDS = 30
+RENDER_SECONDS = 1.0
 LARGEST_FILE = 1 << 20
 _AWKWARD = "A&B <\"'> é😀"
 _PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -75,9 +77,13 @@ def _failures(catalog: Catalog, renderer: Renderer) -> Iterator[TemplateError]:
                 continue
             for template, context in _trials(catalog, model, rule):
                 name = template_name(vendor.id, model.family, template)
-                # What may not run is not run, not even here.
-                if (name, rule.format) not in refused:
-                    yield from _render(renderer, name, rule.format, context, model)
+                if (name, rule.format) in refused:
+                    continue  # what may not run is not run, not even here; what failed once fails for others too
+                try:
+                    _render(renderer, name, rule.format, context)
+                except TemplateError as problem:
+                    refused.add((name, rule.format))
+                    yield TemplateError(problem.file, problem.line, f"{problem.reason} (for {model.id})")
 
 
 def templates_of(vendor: Vendor) -> Iterator[tuple[str, FileRule]]:
@@ -88,16 +94,17 @@ def templates_of(vendor: Vendor) -> Iterator[tuple[str, FileRule]]:
                 yield template_name(vendor.id, family_id, template), rule
 
 
-def _render(
-    renderer: Renderer, name: str, file_format: str, context: dict[str, object], model: Model
-) -> Iterator[TemplateError]:
+def _render(renderer: Renderer, name: str, file_format: str, context: dict[str, object]) -> None:
+    """Render with limits. Raises TemplateError, for one without end as well."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, RENDER_SECONDS)
     try:
-        size = len(renderer.render(name, file_format, context))
-    except TemplateError as error:
-        yield TemplateError(error.file, error.line, f"{error.reason} (for {model.id})")
-        return
-    if size > LARGEST_FILE:
-        yield TemplateError(name, 0, f"{size} bytes for {model.id}, at most {LARGEST_FILE}")
+        renderer.render(name, file_format, context, LARGEST_FILE)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _out_of_time(_number: int, _frame: object) -> None:
+    raise TimeoutError(f"takes longer than {RENDER_SECONDS} s")
 
 
 def _trials(catalog: Catalog, model: Model, rule: FileRule) -> Iterator[tuple[str, dict[str, object]]]:
@@ -142,6 +149,7 @@ def _sample_keys(model: Model, types: tuple[str, ...], lines: int) -> tuple[Line
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    signal.signal(signal.SIGVTALRM, _out_of_time)
     json.dump([asdict(problem) for problem in problems(read_folder(*map(Path, sys.argv[1:])))], sys.stdout)
 
 

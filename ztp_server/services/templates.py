@@ -27,7 +27,7 @@ from ztp_server.render import Renderer
 from ztp_server.services.template_trial import Problem, templates_of
 from ztp_server.vendors import Folder, load_catalog, read_folder
 
-TRIAL_SECONDS = 60
+TRIAL_SECONDS = 40
 _LARGEST_REPORT = 1 << 20
 
 
@@ -110,9 +110,10 @@ class Templates:
         shipped = read_folder(self._shipped).texts
         blamed: set[str] = set()
         for stand_in in ({**shipped, **read_folder(self._state / "last-good").texts}, shipped):
-            if not problems:
-                break
-            blamed |= {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
+            at_fault = {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
+            if not problems or not at_fault | blamed:
+                break  # all is well, or it is known of no own file that it is at fault
+            blamed |= at_fault
             folder = _without(folder, blamed, stand_in)
             problems = self._try_out(folder)
         if problems:

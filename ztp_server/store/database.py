@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ztp_server.errors import BadValue, Misconfigured, StoreUnavailable
 from ztp_server.store.schema import HEAD
 
+_WRITERS_LOCK = 0x7A7470  # any number that nobody else of the database takes
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -68,6 +69,10 @@ class Database:
         """A transaction that commits at the end, or not at all. Raises StoreUnavailable."""
         with _translated(self.place):
             async with self._writer.begin() as connection:
+                if not self.is_sqlite:
+                    # One writer at a time, as on SQLite: what a writer has checked stays true until it commits, and
+                    # changes are numbered in the order in which others can see them.
+                    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
                 yield connection
 
     async def close(self) -> None:

@@ -77,10 +77,13 @@ class PhoneStore:
         """Keep a phone as it is now. Raises Conflict when its hardware ID is another phone's."""
         values = self._row(phone) | {"revision": phone.revision + 1}
         before = await self._connection.execute(sa.select(phones.c.hardware_id).where(phones.c.id == phone.id))
+        unchanged = sa.and_(phones.c.id == phone.id, phones.c.revision == phone.revision)
         try:
-            await self._connection.execute(sa.update(phones).where(phones.c.id == phone.id).values(values))
+            result = await self._connection.execute(sa.update(phones).where(unchanged).values(values))
         except IntegrityError:
             raise Conflict(f"phone {phone.hardware_id} exists already") from None
+        if result.rowcount != 1:
+            raise Conflict(f"phone {phone.hardware_id} was changed by somebody else meanwhile")
         await self._connection.execute(sa.delete(lines).where(lines.c.phone_id == phone.id))
         await self._add_lines([phone])
         await record(self._connection, "phone", {before.scalar_one(), phone.hardware_id})

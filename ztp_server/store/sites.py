@@ -39,7 +39,10 @@ class SiteStore:
 
     async def replace(self, site: Site) -> None:
         values = self._row(site) | {"revision": site.revision + 1}
-        await self._connection.execute(sa.update(sites).where(sites.c.id == site.id).values(values))
+        unchanged = sa.and_(sites.c.id == site.id, sites.c.revision == site.revision)
+        result = await self._connection.execute(sa.update(sites).where(unchanged).values(values))
+        if result.rowcount != 1:
+            raise Conflict(f"site {site.id} was changed by somebody else meanwhile")
         await record(self._connection, "site")
 
     async def remove(self, site_id: str) -> None:
