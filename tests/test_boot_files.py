@@ -81,9 +81,9 @@ async def test_a_boot_is_written_down_with_the_firmware_of_the_phone_itself(name
 
     noted = {row.file: row for row in await world.services.phones.check_ins(setting.mac)}
     own = [step for step in sequence if step.status == 200 and setting.mac in step.path.lower()]
-    assert {step.path for step in own} <= set(noted)
+    assert {step.path.lower() for step in own} <= set(noted)
     running = re.search(r"[0-9]+(?:\.[0-9]+){3}", sequence[-1].user_agent)
-    assert running and {noted[step.path].firmware for step in own} == {running[0]}
+    assert running and {noted[step.path.lower()].firmware for step in own} == {running[0]}
 
 
 def test_every_boot_file_is_run() -> None:

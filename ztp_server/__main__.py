@@ -1,9 +1,13 @@
 """The command `ztp`."""
 
+import os
+
 from ztp_server.cli.main import cli
 
 
 def main() -> None:
+    # Everything we write may hold secrets or lead to them.
+    os.umask(0o077)
     cli(prog_name="ztp", obj=_start)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from ztp_server.api.health import health_app
 from ztp_server.certificates import CertificateFiles, Certificates
 from ztp_server.config import Address, ServeOptions, shipped_folder
 from ztp_server.domain.template_context import Server
-from ztp_server.errors import StoreUnavailable, ZtpError
+from ztp_server.errors import ZtpError
 from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.listeners import PhoneListener, bind
@@ -29,7 +28,7 @@ from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
 
 WATCH_SECONDS = 0.5
-SCRUB_SECONDS = 24 * 3600
+DAY = 24 * 3600.0
 
 log = structlog.get_logger()
 
@@ -73,7 +72,7 @@ class App:
         except BaseException:
             await services.close()
             raise
-        app._tasks = [asyncio.create_task(job) for job in (app.check_ins.run(), app._watch(), app._scrub())]
+        app._tasks = [asyncio.create_task(job) for job in (app.check_ins.run(), app._watch(), app._daily())]
         return app
 
     async def stop(self) -> None:
@@ -177,31 +176,37 @@ class App:
             await self._load_certificates()
 
     async def _load_certificates(self) -> None:
+        """Take certificates into service: first the listeners, then what phones are told of them."""
         certificates = await asyncio.to_thread(self._certificate_files.load, self.services.templates.catalog)
-        self._certificates = certificates
-        self._door.certificates = certificates.devices
-        self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
-        await keep_address(self.services.store, self.address)
         for kind, context in (("https", certificates.https), ("mtls", certificates.mtls)):
             if kind in self.listeners:
                 await self.listeners[kind].replace_context(context)
+        self._certificates = certificates
+        self._door.certificates = certificates.devices
+        self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
         log.info("certificates.loaded", makers=sorted(certificates.makers))
+        await keep_address(self.services.store, self.address)
+
+    async def _daily(self) -> None:
+        """At start and once a day: hash every firmware image, and renew our own certificate when it is time."""
+        while True:
+            await _undisturbed("firmware", self._scrub)
+            await asyncio.sleep(DAY)
+            await _undisturbed("certificates", self._load_certificates)
 
     async def _scrub(self) -> None:
-        """Hash every firmware image at start and once a day."""
-        while True:
-            with contextlib.suppress(StoreUnavailable):
-                for sha256 in await self.services.firmware.scrub():
-                    self.check_ins.report("firmware.damaged", sha256, "bytes on disk differ from what was added")
-            await asyncio.sleep(SCRUB_SECONDS)
+        for sha256 in await self.services.firmware.scrub():
+            self.check_ins.report("firmware.damaged", sha256, "bytes on disk differ from what was added")
 
 
 async def _undisturbed(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """A mistake in a file is told and changes nothing that is in service."""
+    """A mistake in a file is told and changes nothing that is in service; nothing ends the watch."""
     try:
         await work()
     except (ZtpError, OSError) as error:
         log.error(f"{what}.refused", reason=str(error))
+    except Exception:
+        log.exception(f"{what}.failed")
 
 
 async def serve(options: ServeOptions, started: Callable[[App], object]) -> None:

@@ -84,8 +84,14 @@ def _subject_rules(catalog: Catalog, authorities: Sequence[DeviceAuthority]) -> 
 
 
 def _ca_pem(files: ServerFiles) -> str:
-    """The CA that phones are told to trust: ca.pem if it signed the server's certificate, else the last of the chain
-    an operator put there, which is nearest to the root."""
+    """The CA that phones are told to trust, or nothing when there is none that a phone could start from.
+
+    It is ca.pem when that signed the server's certificate or the top of its chain, else a root that the chain itself
+    ends in. An intermediate alone is no help: with a certificate of a public CA, phones use their own roots.
+    """
     chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
-    [ca] = x509.load_pem_x509_certificates(files.ca.read_bytes())[:1]
-    return (ca if is_issued_by(chain[0], ca) else chain[-1]).public_bytes(Encoding.PEM).decode()
+    ca, top = x509.load_pem_x509_certificates(files.ca.read_bytes())[0], chain[-1]
+    if is_issued_by(chain[0], ca) or is_issued_by(top, ca):
+        return ca.public_bytes(Encoding.PEM).decode()
+    is_root = len(chain) > 1 and top.subject == top.issuer and is_issued_by(top, top)
+    return top.public_bytes(Encoding.PEM).decode() if is_root else ""

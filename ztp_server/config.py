@@ -12,6 +12,7 @@ from ztp_server.domain.site import Network, parse_networks
 from ztp_server.errors import BadValue, Misconfigured
 
 OFF = "off"
+LOCALHOST = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,15 @@ class ServeOptions:
 
     @property
     def name(self) -> str:
-        """The name or address in the URLs that phones are given."""
-        return self.public_name or ("localhost" if self.demo else socket.getfqdn())
+        """The name or address in the URLs that phones are given: as told, the one address listened on, or the host's
+        own name when others can have it. `localhost` says that no phone elsewhere can be served."""
+        if self.public_name or self.demo:
+            return self.public_name or LOCALHOST
+        hosts = {a.host for a in (self.phone_http, self.phone_https, self.phone_mtls) if a} - {"0.0.0.0", "::"}
+        if len(hosts) == 1:
+            return hosts.pop()
+        name = socket.getfqdn()
+        return name if "." in name and not name.startswith("localhost") else LOCALHOST
 
 
 def shipped_folder(name: str) -> Path:

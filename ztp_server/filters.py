@@ -60,6 +60,13 @@ def port(address: str, default: int = 0) -> int:
     return int(text) if text else default
 
 
+def join(values: Sequence[str | int], separator: str = "") -> str:
+    """Texts and numbers in one text. Raises TypeError for anything else."""
+    if not all(isinstance(value, (str, int)) for value in values):
+        raise TypeError("join takes texts and numbers")
+    return separator.join(map(str, values))
+
+
 def _as_list(value: Any) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
@@ -68,7 +75,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "certificates": certificates,
     "first_day": first_day,
     "host": host,
-    "join": lambda values, separator="": separator.join(map(str, values)),
+    "join": join,
     "length": len,
     "lower": str.lower,
     "port": port,

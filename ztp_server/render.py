@@ -195,6 +195,8 @@ def _problem(node: nodes.Node, local: set[str]) -> str | None:
         return f"name {node.attr!r} is not allowed"
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         return f"unknown filter {node.name!r}"
+    if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
+        return "* and ** are not allowed in a template"
     if isinstance(node, nodes.Test) and node.name not in TESTS:
         return f"unknown test {node.name!r}"
     if isinstance(node, nodes.Include) and not isinstance(node.template, nodes.Const):

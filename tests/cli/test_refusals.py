@@ -317,10 +317,16 @@ def test_a_key_that_is_none_is_named(office: Callable[..., str], ztp: Ztp, data:
     assert said.startswith(f"ztp: {data / 'secret.key'}: not a key") and "short" not in said
 
 
-def test_another_key_opens_nothing_and_the_line_is_named(office: Callable[..., str], ztp: Ztp, data: Path) -> None:
+def test_another_key_opens_nothing_and_is_named(office: Callable[..., str], ztp: Ztp, data: Path) -> None:
     (data / "secret.key").write_bytes(base64.b64encode(b"k" * 32))
     said = one_line(ztp("phone", "list"))
-    assert re.search("lines/[0-9a-f]{32}/1.*: does not open with this secret.key", said)
+    assert said == f"ztp: {data / 'secret.key'}: not the key of {data / 'ztp.db'}; put that one back"
+
+
+def test_a_key_that_was_lost_is_not_replaced_by_a_new_one(office: Callable[..., str], ztp: Ztp, data: Path) -> None:
+    (data / "secret.key").unlink()
+    assert one_line(ztp("phone", "list")).endswith("does not open without it; put it back")
+    assert not (data / "secret.key").exists()
 
 
 @pytest.mark.parametrize("damage", ["v1:", "v1:AAAA", "v1:!!!!", "plain text", "v1:" + "A" * 80])

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import aiohttp
 import pytest
 
-from tests.conftest import ADMIN, HD400, HD400_UA, OTHER_VVX, VVX, World
+from tests.conftest import ADMIN, HD400, HD400_UA, OTHER_VVX, VVX, World, start_filled
 from tests.phone_http.conftest import Start
 from ztp_server.pki.authority import make_device_authority, make_device_certificate
 
@@ -237,3 +237,12 @@ async def test_a_demonstration_trusts_this_machine_alone(start: Start, tmp_path:
     [demo] = await world.services.sites.all()
 
     assert set(demo.networks) == {"127.0.0.0/8", "::1/128"}
+
+
+async def test_a_proxy_that_does_not_say_for_whom_it_asks_proves_no_phone(
+    start: Start,
+) -> None:
+    world = await start_filled(start, trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
+
+    assert (await world.ask(f"{VVX}.cfg")).status == 404
+    assert (await world.ask(f"{VVX}.cfg", headers={"X-Forwarded-For": "127.0.0.2"})).status == 200

@@ -126,11 +126,12 @@ def from_file(value: str) -> str:
 def read_fields(option: str, text: str, known: Sequence[str]) -> dict[str, str]:
     """`user=1001,"display_name=Sales, Madrid"` (CSV quoting) as a dictionary."""
     fields: dict[str, str] = {}
-    for cell in _cells(option, text):
+    for number, cell in enumerate(_cells(option, text), 1):
         name, equals, value = cell.partition("=")
         if not equals or name not in known:
+            # Not quoted: it may be the piece of a password behind a comma.
             known_names = ", ".join(known)
-            raise click.BadParameter(f"{name[:64]!r} is none of {known_names} (name=value)", param_hint=option)
+            raise click.BadParameter(f"field {number} is no name=value with one of {known_names}", param_hint=option)
         if name in fields:
             raise click.BadParameter(f"{name} stands there twice", param_hint=option)
         fields[name] = from_file(value)

@@ -85,6 +85,11 @@ def _say_where(app: Any) -> None:
     click.echo(f"Phones:         {'  '.join(app.address.server.urls.values())}")
     if app.admin_address:
         click.echo(f"Administrator:  http://{app.admin_address}/healthz  /metrics")
+    if app.address.is_local and not app.options.demo:
+        click.echo(
+            "warning: this host has no name that phones could use, so none but those on it are served; give --public-name NAME-OR-ADDRESS",
+            err=True,
+        )
     click.echo(f"CA for phones:  {app.options.data.data / 'tls' / 'ca.pem'}")
     for problem in app.services.templates.snapshot.problems:
         click.echo(f"template left out: {problem.file}:{problem.line}: {problem.reason}", err=True)

@@ -90,7 +90,8 @@ Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Unavail
 
 @dataclass(slots=True)
 class Outcome:
-    """An answer with what was learnt on the way, for the log and the check-in."""
+    """An answer with what was learnt on the way, for the log and the check-in. `file` is the name of a file of the
+    phone's own in canonical spelling, when a rule of its maker has one."""
 
     answer: Answer
     mac: str = ""
@@ -98,6 +99,7 @@ class Outcome:
     vendor: str = ""
     proof: str = ""
     firmware: str = ""
+    file: str = ""
 
     @property
     def status(self) -> int:

@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 
 CUSTOM = "custom."
 LONGEST_NAME = 160
-_LOOKS_SECRET = re.compile("pass|secret|token|key|credential|pin$", re.IGNORECASE)
+_LOOKS_SECRET = re.compile("pass|phrase|pwd|psk|secret|token|key|credential|community|auth|pin$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ztp_server.domain.clock import parse_offset, parse_transition
-from ztp_server.domain.firmware import VERSION
+from ztp_server.domain.firmware import NO_VERSION, VERSION
 from ztp_server.domain.settings import Setting, SettingsTable
 from ztp_server.domain.site import is_address
 from ztp_server.domain.text import forbidden_character
@@ -111,6 +111,8 @@ def _transition(text: str) -> str:
 
 
 def _version(text: str) -> str:
+    if text.lower() == NO_VERSION:
+        raise ValueError("a version, or empty; to keep what phones run, set firmware_update=off")
     if text and not VERSION.fullmatch(text):
         raise ValueError("a version: letters, digits, single dots, - and _")
     return text
@@ -126,8 +128,9 @@ def _text(maximum: int) -> Any:
     return Annotated[str, Field(max_length=maximum), AfterValidator(_plain)]
 
 
-def _list_of(item: Any, most: int) -> Any:
-    return Annotated[list[item], BeforeValidator(_split_commas), AfterValidator(_unique), Field(max_length=most)]
+def _list_of(item: Any, most: int, least: int = 0) -> Any:
+    bounds = Field(min_length=least, max_length=most)
+    return Annotated[list[item], BeforeValidator(_split_commas), AfterValidator(_unique), bounds]
 
 
 Seconds = Annotated[int, Field(ge=0, le=604_800)]
@@ -151,7 +154,7 @@ _ROWS = [
     Setting("sip_dscp", "media", Dscp, 24, "DSCP of SIP packets (RFC 4594: 24 or 40)"),
     Setting("rtp_port_start", "media", Annotated[int, Field(ge=1024, le=65_534, multiple_of=2)], 4000, "First RTP port, even"),
     Setting("rtp_port_count", "media", Annotated[int, Field(ge=2, le=2048, multiple_of=2)], 48, "How many ports, RTP and RTCP together"),
-    Setting("codecs", "codecs", _list_of(Codec, 16), ["audio/G722", "audio/PCMU", "audio/PCMA"], "Audio codecs in order of preference"),
+    Setting("codecs", "codecs", _list_of(Codec, 16, least=1), ["audio/G722", "audio/PCMU", "audio/PCMA"], "Audio codecs in order of preference"),
     Setting("dtmf_method", "dtmf", Literal["rtp_events", "in_band", "sip_info"], "rtp_events", "How digits travel in a call (RFC 4733, tones, RFC 6086)"),
     Setting("dtmf_payload_type", "dtmf", Annotated[int, Field(ge=96, le=127)], 101, "RTP payload type of telephone events"),
     Setting("tls_ca", "security", Pem, "", "CA certificates (PEM) the phone trusts for SIP, besides those it was made with"),

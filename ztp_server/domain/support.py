@@ -107,34 +107,31 @@ def _check_codecs(model: Model, codecs: Sequence[str]) -> None:
 
 
 def _check_keys(family: Family, model: Model, phone: Phone) -> None:
-    _check_room(
-        "line_keys",
-        len([k for k in phone.line_keys if k.type != "none"]),
-        model.line_keys + model.speed_dial_keys,
-        model,
-    )
-    for number, key in enumerate(phone.line_keys, 1):
+    keys = phone.line_keys
+    for number, key in enumerate(keys, 1):
         place = f"line_keys.{number}"
-        if key.type != "none" and key.type not in family.line_key_types:
-            proven = ", ".join(family.line_key_types)
-            raise BadValue(f"{place}.type", f"{key.type} is not proven on {family.name} (proven: {proven}): use custom")
+        _check_key_type(family, model, place, key.type)
         _check_text(family, f"{place}.value", "key.value", key.value)
         _check_text(family, f"{place}.label", "key.label", key.label)
-    if model.speed_dial_keys:
-        # The model keeps speed dials on buttons of their own, beside its line keys.
-        _check_room(
-            "line_keys",
-            sum(k.type == "speed_dial" for k in phone.line_keys),
-            model.speed_dial_keys,
-            model,
-            "speed dials",
-        )
-        _check_room("line_keys", sum(k.type == "line" for k in phone.line_keys), model.line_keys, model, "line keys")
+    if not model.speed_dial_keys:
+        _check_room(len(keys), model.line_keys, model, "keys")
+        return
+    # The model keeps speed dials on buttons of their own, beside its line keys.
+    _check_room(sum(key.type == "speed_dial" for key in keys), model.speed_dial_keys, model, "speed dials")
+    _check_room(sum(key.type == "line" for key in keys), model.line_keys, model, "line keys")
 
 
-def _check_room(field: str, wanted: int, room: int, model: Model, what: str = "keys") -> None:
+def _check_key_type(family: Family, model: Model, place: str, kind: str) -> None:
+    if kind == "none" and model.speed_dial_keys:
+        raise BadValue(f"{place}.type", f"{model.name} has two rows of keys, where none leaves no gap: leave it out")
+    if kind != "none" and kind not in family.line_key_types:
+        proven = ", ".join(family.line_key_types)
+        raise BadValue(f"{place}.type", f"{kind} is not proven on {family.name} (proven: {proven}): use custom")
+
+
+def _check_room(wanted: int, room: int, model: Model, what: str) -> None:
     if wanted > room:
-        raise BadValue(f"{field}.{room + 1}", f"{wanted} {what}, {model.name} has {room}")
+        raise BadValue(f"line_keys.{room + 1}", f"{wanted} {what}, {model.name} has {room}")
 
 
 def _check_text(family: Family, field: str, kind: str, text: str) -> None:

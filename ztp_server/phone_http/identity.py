@@ -17,7 +17,10 @@ from ztp_server.pki.device import DeviceCertificates
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00|25)", re.IGNORECASE)
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _PATH = re.compile(r"[A-Za-z0-9_~@+=,:;.-]+(?:/[A-Za-z0-9_~@+=,:;. -]+)*")
-_FORWARDED_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+_FORWARDED_HEADERS = (
+    *("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP"),
+    *("True-Client-IP", "CF-Connecting-IP"),
+)
 
 
 def requested_path(target: str) -> str | None:
@@ -45,7 +48,8 @@ def phone_address(request: web.BaseRequest, trusted_proxies: Sequence[Network]) 
     address = peer[0].partition("%")[0] if peer else ""
     forwarded = [name for name in _FORWARDED_HEADERS if name in request.headers]
     if not forwarded:
-        return address
+        # A proxy that does not say for whom it asks asks for nobody: its own address proves no phone.
+        return "" if _is_among(address, trusted_proxies) else address
     if forwarded != ["X-Forwarded-For"] or not _is_among(address, trusted_proxies):
         return ""
     return _first_untrusted(request.headers.getall("X-Forwarded-For"), trusted_proxies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -53,6 +54,20 @@ class _Server(web.Server):
         )
 
 
+class _Site(web.SockSite):
+    """A site whose clients must finish their TLS handshake in time."""
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        self._server = await asyncio.get_running_loop().create_server(
+            self._runner.server,  # type: ignore[arg-type]
+            sock=self._sock,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._ssl_context else None,
+        )
+
+
 class PhoneListener:
     """One listening address. Its TLS context can be replaced while connections go on."""
 
@@ -90,7 +105,7 @@ class PhoneListener:
             self._socket.close()
 
     def _make_site(self, sock: socket.socket) -> web.SockSite:
-        return web.SockSite(self._runner, sock, ssl_context=self._context, backlog=BACKLOG)
+        return _Site(self._runner, sock, ssl_context=self._context, backlog=BACKLOG)
 
 
 def bind(option: str, address: Address) -> socket.socket:

@@ -52,14 +52,24 @@ class BaseSettingsService:
 
     async def edit(self, who: Actor, base_id: str, name: str | None, changes: Changes) -> BaseSettings:
         """Make a new revision the current one. Raises NotFound, and BadValue naming a phone it would not suit."""
+        async with self._store.read() as session:
+            seen = await session.last_change()
+            after = await self._edited(session, base_id, name, changes)
         async with self._store.write() as session:
-            before = await session.base_settings.get(base_id)
-            after = self._changed(replace(before, name=checked_name(name or before.name)), changes)
-            await self._check_phones(session, after)
+            if await session.last_change() != seen:
+                # Somebody wrote meanwhile; what was checked, without holding up anybody, may be another thing now.
+                after = await self._edited(session, base_id, name, changes)
             number = await session.base_settings.revise(after, who.name)
             detail = {"revision": number, "changed": sorted(changes)}
             await session.events.add(who.name, "base_settings.changed", base_id, detail)
         return replace(after, revision=number)
+
+    async def _edited(self, session: Session, base_id: str, name: str | None, changes: Changes) -> BaseSettings:
+        """The base settings after a change that suits every phone on them."""
+        before = await session.base_settings.get(base_id)
+        after = self._changed(replace(before, name=checked_name(name or before.name)), changes)
+        await self._check_phones(session, after)
+        return after
 
     async def remove(self, who: Actor, base_id: str) -> None:
         """Raises NotFound, and Conflict while phones use them."""

@@ -30,13 +30,14 @@ class CheckIns:
         self._reported: dict[tuple[str, str, str], float] = {}
 
     def note(self, request: PhoneRequest, outcome: Outcome) -> None:
-        """Remember a request of a phone that proved itself; anybody else's is in the log alone."""
-        if not outcome.proof or len(self._waiting) >= _MOST_WAITING:
+        """Remember a request of a proven phone for a file of its own; anybody else's, and names that were made up, are
+        in the log alone."""
+        if not outcome.proof or not outcome.file or len(self._waiting) >= _MOST_WAITING:
             return
         answer = outcome.answer
-        self._waiting[outcome.mac, request.path] = CheckIn(
+        self._waiting[outcome.mac, outcome.file] = CheckIn(
             mac=outcome.mac,
-            file=request.path[:255],
+            file=outcome.file[:255],
             at=datetime.now(UTC),
             status=outcome.status,
             etag=answer.etag if isinstance(answer, PhoneFile) else "",

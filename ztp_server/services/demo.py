@@ -36,14 +36,14 @@ class DemoDevice:
 
 async def make_demo(services: Services, data: Path) -> None:
     """Fill an empty data folder, and see that every demonstration phone has its certificate."""
-    async with services.store.write() as session:
-        await session.meta.set(DEMO, "1")
     devices = demo_devices(services, data)
     for vendor in {device.vendor.id: device.vendor for device in devices}.values():
         make_device_authority(data / DEMO_CERTS / vendor.id, f"demo-{vendor.id}-ca")
     for device in devices:
         _make_certificate(device, data)
     if not await services.sites.all():
+        async with services.store.write() as session:
+            await session.meta.set(DEMO, "1")
         await _make_records(services)
 
 

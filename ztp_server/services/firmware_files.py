@@ -78,7 +78,8 @@ class FirmwareFiles:
             task.add_done_callback(lambda _: self._hashing.pop(sha256, None))
         # One who gives up waiting must not end it for the others.
         whole = await asyncio.shield(task)
-        if whole:
+        # Touched while it was hashed: the next request hashes again.
+        if whole and _signature(self.path(sha256)) == signature:
             self._verified[sha256] = _mark(self.path(sha256), sha256) or signature
         else:
             self._verified.pop(sha256, None)
@@ -88,9 +89,10 @@ class FirmwareFiles:
 def _mark(path: Path, sha256: str) -> _Signature | None:
     """Give a verified file a time that follows from its bytes. The tag of an answer is made of time and size, so that
     it is the same on every server and after a restore, and phones do not load again what they have."""
+    time = int(sha256[:15], 16)
     with contextlib.suppress(OSError):
-        time = int(sha256[:15], 16)
-        os.utime(path, ns=(time, time))
+        if path.stat().st_mtime_ns != time:
+            os.utime(path, ns=(time, time))
     return _signature(path)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ztp_server.domain.firmware import Firmware
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneRequest
-from ztp_server.domain.site import Network, Site
+from ztp_server.domain.site import LOOPBACK_NETWORKS, Network, Site
 from ztp_server.errors import StoreUnavailable
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.own_files import Group, Known, known_phone, make_group, networks_of
@@ -19,6 +19,7 @@ from ztp_server.store import Session, Store
 
 # Phones remembered: about 20 KB each with their files.
 REMEMBERED = 4096
+_LOOPBACK = tuple(map(ipaddress.ip_network, LOOPBACK_NETWORKS))
 
 
 class Fleet:
@@ -74,6 +75,12 @@ class Fleet:
             self._sites = sites if told == self._told else None
         return any("network" in site.proofs and lies_in(address, networks) for site, networks in sites)
 
+    async def could_be_proven(self, mac: str, request: PhoneRequest) -> bool:
+        """Whether the one who asks could be some phone of ours, whatever this MAC is. Raises StoreUnavailable."""
+        if request.listener == "mtls":
+            return request.certificate is not None and request.certificate.mac == mac
+        return await self.at_any_site(request.address)
+
     async def firmware(self) -> dict[tuple[str, str], Firmware]:
         """Images by model and version; the default of a model stands under version "". Raises StoreUnavailable."""
         if self._firmware is not None:
@@ -112,7 +119,7 @@ class Fleet:
         generation, told = self._generation, self._told
         async with self._store.read() as session:
             phone = await session.phones.find(mac)
-            group = await self._group(session, phone) if phone else None
+            group = await self._group(session, phone, generation) if phone else None
         if phone is None or group is None:
             self._known.pop(mac, None)
             return None
@@ -127,18 +134,20 @@ class Fleet:
             self._known.popitem(last=False)
         return known
 
-    async def _group(self, session: Session, phone: Phone) -> Group | None:
+    async def _group(self, session: Session, phone: Phone, generation: int) -> Group | None:
         """What the phone shares with others, found once; None when its model left the catalogue."""
         catalog = self._templates.catalog
         model = catalog.models.get(phone.model)
         if model is None:
             return None
-        key = (phone.model, phone.site, phone.base_settings, self._generation)
+        key = (phone.model, phone.site, phone.base_settings, generation)
         group = self._groups.get(key)
         if group is None:
             site = await session.sites.get(phone.site)
             base = await session.base_settings.get(phone.base_settings)
-            group = self._groups[key] = make_group(catalog, model, site, base)
+            group = make_group(catalog, model, site, base)
+            if generation == self._generation:  # else somebody said "forget" meanwhile, and it may be of before that
+                self._groups[key] = group
         return group
 
 
@@ -163,3 +172,9 @@ def lies_in(address: str, networks: tuple[Network, ...]) -> bool:
         return False
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return any((mapped or found) in network for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(address: str) -> bool:
+    """Whether an address, as text, is this machine's own."""
+    return lies_in(address, _LOOPBACK)

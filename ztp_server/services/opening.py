@@ -15,7 +15,6 @@ from ztp_server.services.phones import Phones
 from ztp_server.services.sites import Sites
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
-from ztp_server.store.vault import load_key
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ async def open_services(data: Path, database_url: str, shipped: Path, own_templa
     see_folder(own_templates)
     templates = Templates(shipped, own_templates, data / "templates.state")
     # The table may be another after a reload of the templates, so it is asked each time.
-    store = await Store.open(database_url, load_key(data), lambda name: templates.catalog.settings.is_secret(name))
+    store = await Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name))
     files = FirmwareFiles(data / "firmware")
     address = await last_address(store)
     return Services(

@@ -82,9 +82,9 @@ class Phones:
             )
             after = await self._checked(session, after)
             await session.phones.replace(after)
-            await session.events.add(
-                who.name, "phone.changed", after.hardware_id, {"changed": sorted({*fields, *settings})}
-            )
+            given = {"lines": lines, "line_keys": line_keys}
+            changed = {*fields, *settings, *(name for name, value in given.items() if value is not None)}
+            await session.events.add(who.name, "phone.changed", after.hardware_id, {"changed": sorted(changed)})
             return await session.phones.get(after.hardware_id)
 
     async def remove(self, who: Actor, hardware_id: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import zlib
 
 from ztp_server.domain.catalog import Candidate, Requested, Seen
 from ztp_server.domain.request import (
@@ -23,7 +25,7 @@ from ztp_server.errors import StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.firmware_requests import FirmwareRequests
-from ztp_server.services.fleet import Fleet, prove
+from ztp_server.services.fleet import Fleet, is_loopback, prove
 from ztp_server.services.own_files import Known, make_file, render_file
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
@@ -68,12 +70,13 @@ class Provisioning:
             # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
             self._check_ins.report("phone.failed", outcome.mac, str(error))
             outcome.answer = Unavailable(str(error))
-        # Names that mean nothing are not written down: a phone could make up any number of them.
-        if outcome.answer is not _NOT_THERE:
-            self._check_ins.note(request, outcome)
+        self._check_ins.note(request, outcome)
         return outcome
 
     async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
+        if self._address.is_local and not is_loopback(request.address):
+            # Whatever we told it would lead it to itself, and some phones never come back from that.
+            return Refusal("this server calls itself localhost; start it with --public-name")
         if requested.mac:
             return await self._about_a_phone(request, requested, requested.mac, seen, outcome)
         for candidate in _of_vendor_first(requested.candidates, seen.vendor):
@@ -90,15 +93,19 @@ class Provisioning:
             is_redirect = isinstance(candidate.rule, FileRule) and candidate.rule.serve == "redirect"
             if is_redirect and request.method != "PUT":
                 return self._redirect(request, candidate, seen)
-        known = await self._fleet.find(mac)
+        # Only one who could be some phone of ours is looked up: others learn nothing, not even by the time it takes.
+        could_be_proven = await self._fleet.could_be_proven(mac, request)
+        known = await self._fleet.find(mac) if could_be_proven else None
         proof = prove(known, request) if known else ""
         if known is None or not proof:
-            return self._bootstrap(request, requested, mac, seen, "no proof" if known else "unknown phone")
+            why = "unknown phone" if could_be_proven and known is None else "no proof"
+            return self._bootstrap(request, requested, mac, seen, why)
         outcome.proof, outcome.vendor, outcome.model = proof, known.group.vendor.id, known.group.model.id
         if request.listener == "http" and not known.group.site.plain_secrets:
             return self._bootstrap(request, requested, mac, seen, "no secrets over plain HTTP at this site")
         for candidate in requested.candidates:
             if candidate.vendor == known.group.vendor.id and _serves(candidate, known):
+                outcome.file = candidate.rule.pattern.replace("{mac}", mac)
                 return await self._own_file(request, candidate.rule, known)
         return _NOT_THERE
 
@@ -137,8 +144,9 @@ class Provisioning:
         body = await request.read(rule.max_bytes) if request.read else None
         if body is None:
             return TooLarge()
+        packed = await asyncio.to_thread(zlib.compress, body)
         async with self._store.write() as session:
-            return Kept(await session.uploads.put(known.phone.id, rule.pattern, body))
+            return Kept(await session.uploads.put(known.phone.id, rule.pattern, packed, len(body)))
 
     def _for_everybody(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Answer:
         rule = candidate.rule

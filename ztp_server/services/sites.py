@@ -48,12 +48,22 @@ class Sites:
 
     async def edit(self, who: Actor, site_id: str, name: str | None, changes: Changes) -> Site:
         """Raises NotFound, and BadValue when a phone of the site could not be given what it would inherit."""
+        async with self._store.read() as session:
+            seen = await session.last_change()
+            after = await self._edited(session, site_id, name, changes)
         async with self._store.write() as session:
-            before = await session.sites.get(site_id)
-            after = self._changed(replace(before, name=checked_name(name or before.name)), changes)
-            await self._check_phones(session, after)
+            if await session.last_change() != seen:
+                # Somebody wrote meanwhile; what was checked, without holding up anybody, may be another thing now.
+                after = await self._edited(session, site_id, name, changes)
             await session.sites.replace(after)
             await session.events.add(who.name, "site.changed", site_id, self._shown(after))
+        return after
+
+    async def _edited(self, session: Session, site_id: str, name: str | None, changes: Changes) -> Site:
+        """The site after a change that suits every phone there."""
+        before = await session.sites.get(site_id)
+        after = self._changed(replace(before, name=checked_name(name or before.name)), changes)
+        await self._check_phones(session, after)
         return after
 
     async def remove(self, who: Actor, site_id: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -106,17 +107,19 @@ class Templates:
         found = problems = self._try_out(folder)
         if not found:
             self._remember(folder)
-        # Own files at fault give way: to their last good text, and if that does not fit either, to the shipped one.
-        shipped = read_folder(self._shipped).texts
+            return self._snapshot(folder, found, number)
+        # Own files at fault, or gone, give way to their last good text, and if that does not fit either to the
+        # shipped one.
+        shipped, good = read_folder(self._shipped).texts, read_folder(self._state / "last-good").texts
+        folder = replace(folder, texts={**good, **folder.texts})
         blamed: set[str] = set()
-        for stand_in in ({**shipped, **read_folder(self._state / "last-good").texts}, shipped):
-            at_fault = {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
-            if not problems or not at_fault | blamed:
-                break  # all is well, or it is known of no own file that it is at fault
-            blamed |= at_fault
+        for stand_in in ({**shipped, **good}, shipped):
+            blamed |= {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
             folder = _without(folder, blamed, stand_in)
             problems = self._try_out(folder)
-        if problems:
+            if not problems:
+                break
+        if problems or (before and not set(before.catalog.vendors) <= set(folder.vendors)):
             return self._fall_back(found, before)
         return self._snapshot(folder, found, number)
 
@@ -149,23 +152,32 @@ class Templates:
             return []
         found = try_out(folder)
         if not found:
-            checked.write_text(digest)
+            _write(checked, digest)
         return found
 
     def _remember(self, folder: Folder) -> None:
         """Keep the own files that passed, and note which shipped file each covers."""
         own = {name: text for name, text in folder.texts.items() if self._is_own(folder.origins[name])}
+        kept = read_folder(self._state / "last-good")
+        for name in kept.texts.keys() - own.keys():
+            kept.origins[name].unlink(missing_ok=True)
         for name, text in own.items():
-            _write(self._state / "last-good" / name, text)
+            if kept.texts.get(name) != text:
+                _write(self._state / "last-good" / name, text)
         shipped = read_folder(self._shipped).texts
         known = self._known_shipped()
-        kept = {name: known.get(name, _sha256(shipped[name])) for name in own if name in shipped}
-        if kept != known:
-            (self._state / "shipped.json").write_text(json.dumps(kept, indent=1, sort_keys=True))
+        # Whoever changes an override has seen the shipped file as it is now.
+        seen = {n: known[n] for n in own if n in known and kept.texts.get(n) == own[n]}
+        baseline = {n: seen.get(n, _sha256(shipped[n])) for n in own if n in shipped}
+        if baseline != known:
+            _write(self._state / "shipped.json", json.dumps(baseline, indent=1, sort_keys=True))
 
     def _known_shipped(self) -> dict[str, str]:
-        path = self._state / "shipped.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            known: dict[str, str] = json.loads((self._state / "shipped.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return known
 
     def _outdated(self, own: Folder) -> set[str]:
         shipped, known = read_folder(self._shipped).texts, self._known_shipped()
@@ -202,8 +214,11 @@ def _run_trial(folder: str) -> list[Problem]:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write whole or not at all: the server and commands beside it share these files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, "utf-8")
+    os.replace(scratch, path)
 
 
 def _digest(folder: Folder) -> str:

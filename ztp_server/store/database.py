@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, url: sa.URL) -> None:
         self._reader = engine
         self._writer = engine.execution_options(ztp_write=True)
+        self._one_writer = asyncio.Lock()
         self.url = url
 
     @classmethod
@@ -68,7 +70,8 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits at the end, or not at all. Raises StoreUnavailable."""
         with _translated(self.place):
-            async with self._writer.begin() as connection:
+            # Writers wait here and not for SQLite's lock, where each would hold a connection that readers need.
+            async with self._one_writer, self._writer.begin() as connection:
                 if not self.is_sqlite:
                     # One writer at a time, as on SQLite: what a writer has checked stays true until it commits, and
                     # changes are numbered in the order in which others can see them.
@@ -109,6 +112,8 @@ class _translated:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, sa.exc.TimeoutError):
+            raise StoreUnavailable(f"database {self._place}: too many wait for it") from error
         if isinstance(error, DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
             raise StoreUnavailable(f"database {self._place}: {_reason(error)}") from error
         if isinstance(error, UnicodeEncodeError):
