@@ -202,6 +202,30 @@ async def test_a_brand_is_a_folder_dropped_in(data: Path, own: Path) -> None:
         await services.close()
 
 
+def test_one_file_of_an_own_brand_that_goes_missing_takes_nothing_out_of_service(data: Path, own: Path) -> None:
+    write(own, "bellows/vendor.toml", BRAND)
+    write(own, "bellows/b1/phone.j2", PHONE)
+    templates = load(data)
+    (own / "bellows/b1/phone.j2").unlink()
+    assert templates.refresh()
+
+    assert "bellows-b1" in templates.catalog.models and complaints(templates)
+    assert "bellows-b1" in load(data).catalog.models
+
+
+def test_the_warning_of_a_changed_shipped_file_ends_when_the_override_is_brought_up_to_date(
+    data: Path, own: Path
+) -> None:
+    write(own, "poly/master.cfg.j2", shipped("poly/master.cfg.j2") + "{# own #}")
+    load(data)
+    known = data / "templates.state" / "shipped.json"
+    known.write_text(known.read_text().replace('": "', '": "0'))
+    assert load(data).snapshot.outdated == ("poly/master.cfg.j2",)
+
+    write(own, "poly/master.cfg.j2", shipped("poly/master.cfg.j2") + "{# own, brought up to date #}")
+    assert load(data).snapshot.outdated == ()
+
+
 async def test_a_brand_that_is_taken_away_harms_no_other(data: Path, own: Path) -> None:
     write(own, "bellows/vendor.toml", BRAND)
     write(own, "bellows/b1/phone.j2", PHONE)
