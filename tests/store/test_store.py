@@ -242,15 +242,21 @@ async def test_check_ins_and_events_tell_no_change(office: Services) -> None:
 
 @pytest.mark.parametrize("url", [d for d in DATABASES if d != "sqlite"], indirect=True)
 async def test_a_writer_that_commits_late_is_heard_as_well(open_one: Open) -> None:
-    """Numbers are given out before the commit, so a later number can be seen first."""
-    services = await open_one()
-    feed = services.store.changes
+    """Numbers are given out before the commit, so a later number could be seen first if writers did not wait."""
+    first, second = await open_one(), await open_one()
+    feed = first.store.changes
     await feed.read()
-    async with services.store.database.writing() as slow:
-        await record(slow, "site")
-        async with services.store.database.writing() as quick:
+
+    async def write_quickly() -> None:
+        async with second.store.database.writing() as quick:
             await record(quick, "phone", ["0004f2000001"])
+
+    async with first.store.database.writing() as slow:
+        await record(slow, "site")
+        quickly = asyncio.create_task(write_quickly())
+        await asyncio.sleep(0.2)
         heard = await feed.read()
+    await quickly
     heard += await feed.read()
     assert ("site", "") in heard and ("phone", "0004f2000001") in heard
 
