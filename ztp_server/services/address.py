@@ -7,7 +7,6 @@ import socket
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from ztp_server.domain.template_context import Server
 from ztp_server.domain.vendor import Family, Vendor
@@ -29,7 +28,7 @@ class ServerAddress:
     @property
     def is_local(self) -> bool:
         """Whether phones elsewhere could not come back: the server has no name but `localhost`."""
-        return any(urlsplit(url).hostname == "localhost" for url in self.server.urls.values())
+        return any("://localhost:" in url for url in self.server.urls.values())
 
     def steady_url(self, vendor: Vendor, family: Family) -> str:
         """The listener with client certificates if the family has them and the maker's CA is known, else HTTPS."""

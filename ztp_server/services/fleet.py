@@ -41,16 +41,21 @@ class Fleet:
     async def catch_up(self) -> None:
         """Forget what has changed since the last request, in this process or another."""
         self._notice_templates()
-        # One that comes while another reads must not overtake it, or it would serve what it was just told to forget.
-        if not self._store.changes.moved() and not self._reading.locked():
+        moved = self._store.changes.moved()
+        if not moved and not self._reading.locked():
             return
+        # One that comes while another reads must not overtake it, or it would serve what it was just told to forget.
         async with self._reading:
-            try:
-                changes = await self._store.changes.read()
-            except StoreUnavailable:
-                return  # What is remembered stays in service; the next request looks again.
-            for kind, key in changes:
-                self._forget(kind, key)
+            if moved:
+                await self._read_changes()
+
+    async def _read_changes(self) -> None:
+        try:
+            changes = await self._store.changes.read()
+        except StoreUnavailable:
+            return  # What is remembered stays in service; the next request looks again.
+        for kind, key in changes:
+            self._forget(kind, key)
 
     async def find(self, mac: str) -> Known | None:
         """The phone, or None. Raises StoreUnavailable only when it is not remembered from better days."""
