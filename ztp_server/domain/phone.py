@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.text import check_text
 from ztp_server.errors import BadValue
 
 PhoneCategory = Literal["managed", "unmanaged", "webrtc", "remote"]
-PHONE_CATEGORIES: tuple[str, ...] = get_args(PhoneCategory)
 
 
 @dataclass(frozen=True, slots=True)
