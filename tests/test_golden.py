@@ -187,17 +187,22 @@ def test_a_golden_line_file_sets_each_parameter_once(name: str, answers: Mapping
     assert sorted(names) == sorted(set(names))
 
 
+async def add_everything(world: World) -> None:
+    """The common data, and the sites and phones of the golden files."""
+    await fill(world.services)
+    for site, settings in SITES.items():
+        await world.services.sites.add(ADMIN, site, site, {"networks": "127.0.0.0/8", **settings})
+    for mac, phone in PHONES.items():
+        await world.services.phones.add(ADMIN, replace(phone, hardware_id=mac))
+
+
 async def _ask_everything(data: Path) -> Mapping[str, str]:
     for vendor in ("poly", "audiocodes"):
         make_device_authority(data / "certs" / vendor, f"test-{vendor}")
     app = await App.start(options(data, ntp_server="ntp.example.org"))
     world = World(app, data, restart=app.stop)
     try:
-        await fill(world.services)
-        for site, settings in SITES.items():
-            await world.services.sites.add(ADMIN, site, site, {"networks": "127.0.0.0/8", **settings})
-        for mac, phone in PHONES.items():
-            await world.services.phones.add(ADMIN, replace(phone, hardware_id=mac))
+        await add_everything(world)
         return {name: _written(await _ask(world, FOLDER / name), app) for name in GOLDEN}
     finally:
         await app.stop()

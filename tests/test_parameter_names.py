@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.conftest import ADMIN, World, fill, options, sample_phone
-from tests.test_golden import EVERYTHING, PHONES, SITES
+from tests.conftest import ADMIN, World, options, sample_phone
+from tests.test_golden import EVERYTHING, add_everything
 from ztp_server.app import App
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line
@@ -70,11 +69,7 @@ async def _render(data: Path) -> Mapping[str, set[str]]:
     world = World(app, data, restart=app.stop)
     found: dict[str, set[str]] = {"poly": set(), "audiocodes": set()}
     try:
-        await fill(world.services)
-        for site, settings in SITES.items():
-            await world.services.sites.add(ADMIN, site, site, {"networks": "127.0.0.0/8", **settings})
-        for mac, phone in PHONES.items():
-            await world.services.phones.add(ADMIN, replace(phone, hardware_id=mac))
+        await add_everything(world)
         await _add_full_phones(world)
         for phone in await world.services.phones.all():
             vendor = world.services.templates.catalog.vendor_of(world.services.templates.catalog.models[phone.model])

@@ -7,7 +7,7 @@ import json
 import aiohttp
 import pytest
 
-from tests.conftest import HOSTILE_PASSWORD, VVX, World
+from tests.conftest import ADMIN, HOSTILE_PASSWORD, VVX, World
 
 SETTINGS = f"{VVX}-settings.cfg"
 
@@ -32,6 +32,19 @@ async def test_a_server_without_its_database_says_so_and_serves_the_phones_it_kn
 
     status, _, text = await admin(world, "healthz")
     assert status == 503 and json.loads(text)["status"] == "failing"
+    assert (await world.ask(SETTINGS)).body == before.body
+    for path in moved:
+        path.rename(path.with_name(path.name.removeprefix("away-")))
+
+
+async def test_a_database_lost_right_after_an_edit_leaves_the_phones_it_knows_served(world: World) -> None:
+    before = await world.ask(SETTINGS)
+    await world.services.sites.edit(ADMIN, "madrid", "Madrid again", {})
+    await world.app.fleet.catch_up()
+    moved = [path.rename(path.with_name("away-" + path.name)) for path in sorted(world.data.glob("ztp.db*"))]
+    (world.data / "ztp.db").write_bytes(b"not a database" * 1000)
+    await world.services.store.close()
+
     assert (await world.ask(SETTINGS)).body == before.body
     for path in moved:
         path.rename(path.with_name(path.name.removeprefix("away-")))

@@ -36,6 +36,7 @@ class Fleet:
         self._groups: dict[tuple[str, str, str, int], Group] = {}
         self._built_on: tuple[object, ...] = (None, None, None)
         self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
+        self._sites_stale = True
         self._firmware: dict[tuple[str, str], Firmware] | None = None
 
     async def catch_up(self) -> None:
@@ -72,13 +73,21 @@ class Fleet:
 
     async def at_any_site(self, address: str) -> bool:
         """Whether an address lies in the networks of a site where networks count as proof. Raises StoreUnavailable."""
-        sites = self._sites
-        if sites is None:
-            told = self._told
+        if self._sites_stale:
+            await self._load_sites()
+        return any("network" in site.proofs and lies_in(address, networks) for site, networks in self._sites or ())
+
+    async def _load_sites(self) -> None:
+        told = self._told
+        try:
             async with self._store.read() as session:
-                sites = [(site, networks_of(site)) for site in await session.sites.all()]
-            self._sites = sites if told == self._told else None
-        return any("network" in site.proofs and lies_in(address, networks) for site, networks in sites)
+                sites = await session.sites.all()
+        except StoreUnavailable:
+            if self._sites is None:
+                raise
+            return  # Those of better days, as for a phone.
+        self._sites = [(site, networks_of(site)) for site in sites]
+        self._sites_stale = told != self._told
 
     async def could_be_proven(self, mac: str, request: PhoneRequest) -> bool:
         """Whether the one who asks could be some phone of ours, whatever this MAC is. Raises StoreUnavailable."""
@@ -113,7 +122,7 @@ class Fleet:
         elif kind == "firmware":
             self._firmware = None
         else:
-            self._sites = None
+            self._sites_stale = True
             self._forget_groups()
 
     def _forget_groups(self) -> None:
