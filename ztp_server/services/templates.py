@@ -111,7 +111,7 @@ class Templates:
         # Own files at fault, or gone, give way to their last good text, and if that does not fit either to the
         # shipped one.
         shipped, good = read_folder(self._shipped).texts, read_folder(self._state / "last-good").texts
-        folder = replace(folder, texts={**good, **folder.texts})
+        as_found, folder = folder.texts, replace(folder, texts={**good, **folder.texts})
         blamed: set[str] = set()
         for stand_in in ({**shipped, **good}, shipped):
             blamed |= {p.file for p in problems if p.file in folder.origins and self._is_own(folder.origins[p.file])}
@@ -119,6 +119,8 @@ class Templates:
             problems = self._try_out(folder)
             if not problems:
                 break
+        if not problems and folder.texts == as_found:
+            found = []  # The same files passed now: what failed was the trial, for want of memory or time.
         if problems or (before and not set(before.catalog.vendors) <= set(folder.vendors)):
             return self._fall_back(found, before)
         return self._snapshot(folder, found, number)
