@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import ssl
+import warnings
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from cryptography import x509
 from structlog.testing import capture_logs
 
-from tests.conftest import VVX, World
+from tests.conftest import LOOPBACK, VVX, World
 from tests.phone_http.conftest import Start, eventually
+from ztp_server.phone_http.listeners import PhoneListener
 from ztp_server.pki.authority import ensure_server_files, make_device_authority, make_device_certificate
+from ztp_server.pki.contexts import https_context
 
 SETTINGS = f"{VVX}-settings.cfg"
 NAMES = ["127.0.0.1", "localhost", "::1"]
+
+
+async def nothing(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response()
 
 
 async def serial(world: World, listener: str = "https") -> int:
@@ -235,3 +244,26 @@ async def _run(*command: str, send: bytes = b"") -> bytes:
         output, errors = await process.communicate(send)
     assert process.returncode == 0, errors.decode()
     return output
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_listener_stopped_while_it_takes_up_a_certificate_leaves_no_socket_open(
+    turns: int, cancelled: bool, tmp_path: Path
+) -> None:
+    context = https_context(ensure_server_files(tmp_path, NAMES))
+    for _ in range(3):
+        listener = PhoneListener("--phone-https", LOOPBACK, nothing, context)
+        await listener.start()
+        taking_up = asyncio.create_task(listener.replace_context(context))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if cancelled:
+            taking_up.cancel()
+        await listener.stop()
+        await asyncio.gather(taking_up, return_exceptions=True)
+        del listener, taking_up
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", ResourceWarning)
+        gc.collect()
+    assert [str(warning.message) for warning in heard] == []

@@ -78,6 +78,7 @@ class PhoneListener:
         self._runner = web.ServerRunner(_Server(handler), handle_signals=False, shutdown_timeout=10)
         self._socket: socket.socket | None = None
         self._site: web.SockSite | None = None
+        self._changing = asyncio.Lock()
 
     async def start(self) -> None:
         """Bind and listen. Raises Misconfigured naming the option when the address cannot be had."""
@@ -93,16 +94,25 @@ class PhoneListener:
 
         A context cannot forget a CA, and a wrong key would kill it, so it is never changed in place.
         """
-        assert self._socket and self._site
-        self._context = context
-        before, self._site = self._site, self._make_site(self._socket.dup())
-        await self._site.start()
-        await before.stop()
+        # Cancelled halfway, asyncio would leave a socket open that nobody knows.
+        await asyncio.shield(self._replace(context))
+
+    async def _replace(self, context: ssl.SSLContext) -> None:
+        async with self._changing:
+            if not self._socket or not self._site:
+                return
+            self._context = context
+            before, self._site = self._site, self._make_site(self._socket.dup())
+            await self._site.start()
+            await before.stop()
 
     async def stop(self) -> None:
-        await self._runner.cleanup()
-        if self._socket:
-            self._socket.close()
+        """Finish what was begun, then close. A change of context in progress ends first; a later one does nothing."""
+        async with self._changing:
+            await self._runner.cleanup()
+            if self._socket:
+                self._socket.close()
+                self._socket = None
 
     def _make_site(self, sock: socket.socket) -> web.SockSite:
         return _Site(self._runner, sock, ssl_context=self._context, backlog=BACKLOG)
