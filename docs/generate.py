@@ -21,7 +21,8 @@ from ztp_server.domain.settings import Setting
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.domain.vendor import Family, Support, Vendor
 from ztp_server.errors import BadValue
-from ztp_server.vendors import load_catalog, read_folder
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the program, not this page. -->"

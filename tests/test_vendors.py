@@ -11,21 +11,25 @@ import pytest
 from ztp_server.config import shipped_folder
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.errors import TemplateError
-from ztp_server.vendors import load_catalog, read_folder
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 CATALOG = load_catalog(read_folder(shipped_folder("templates")))
 FAMILIES = [(v.id, f) for v in CATALOG.vendors.values() for f in v.family]
 
 
-@pytest.fixture
-def changed(tmp_path: Path) -> Callable[[str, str], TemplateError]:
-    """Loads a copy of a shipped vendor.toml with one thing changed, and returns the complaint."""
+VENDOR, FAMILY = "audiocodes/vendor.toml", "audiocodes/hd400/family.toml"
 
-    def load(old: str, new: str) -> TemplateError:
-        text = (shipped_folder("templates") / "audiocodes" / "vendor.toml").read_text()
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[str, str, str], TemplateError]:
+    """Loads a copy of a shipped file with one thing changed, and returns the complaint."""
+
+    def load(file: str, old: str, new: str) -> TemplateError:
+        text = (shipped_folder("templates") / file).read_text()
         assert old in text
-        (tmp_path / "audiocodes").mkdir()
-        (tmp_path / "audiocodes" / "vendor.toml").write_text(text.replace(old, new, 1))
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text.replace(old, new, 1))
         with pytest.raises(TemplateError) as error:
             load_catalog(read_folder(shipped_folder("templates"), tmp_path))
         return error.value
@@ -34,34 +38,39 @@ def changed(tmp_path: Path) -> Callable[[str, str], TemplateError]:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("file", "old", "new", "says"),
     [
-        ('name = "AudioCodes"', "name = ", "Invalid value"),
-        ('name = "AudioCodes"', "", "name: Field required"),
-        ('name = "AudioCodes"', 'name = "AudioCodes"\ncolour = 1', "colour: Extra inputs are not permitted"),
-        ('clock = "offset"', 'clock = "sundial"', "family.hd400.clock: "),
-        ('pattern = "{mac}.cfg"', 'pattern = "{nac}.cfg"', "no placeholder {nac}"),
-        ('serve = "redirect"', 'serve = "anybody"', "serve"),
-        ("{family}/settings.cfg.j2", "{family}/none.cfg.j2", "no template audiocodes/hd400/none.cfg.j2"),
-        ("'^AUDC-IPPhone/(?P<firmware>", "'^AUDC-IPPhone/(?P<firmware", "is no regular expression"),
-        ('family = "hd400"', 'family = "hd500"', "family 'hd500' is not in this file"),
-        ('redundancy = "simultaneous"', 'redundancy = "sometimes"', "must be"),
-        ("mwi_enabled = {", "mwi_enable = {", "no such setting"),
-        ('mwi_enabled = { parameter = "', 'mwi_enabled = { absent = "x", parameter = "', "give exactly one of"),
-        ('id = "audiocodes-405"', 'id = "vvx-411"', "model vvx-411 is also in"),
-        ("lines = 2 # LTRT-11950", "lines = 0 # LTRT-11950", "lines"),
-        ('line_key_types = ["line", "speed_dial"]', 'line_key_types = ["line", "speed-dial"]', "line_key_types"),
+        (VENDOR, 'name = "AudioCodes"', "name = ", "Invalid value"),
+        (VENDOR, 'name = "AudioCodes"', "", "name: Field required"),
+        (VENDOR, 'name = "AudioCodes"', 'name = "AudioCodes"\ncolour = 1', "colour: Extra inputs are not permitted"),
+        (VENDOR, 'pattern = "{mac}.cfg"', 'pattern = "{nac}.cfg"', "no placeholder {nac}"),
+        (VENDOR, 'serve = "redirect"', 'serve = "anybody"', "serve"),
+        (VENDOR, "{family}/settings.cfg.j2", "{family}/none.cfg.j2", "no template audiocodes/"),
+        (VENDOR, "'^AUDC-IPPhone/(?P<firmware>", "'^AUDC-IPPhone/(?P<firmware", "is no regular expression"),
+        (FAMILY, 'clock = "', 'clock = "sun', "family.hd400.clock: "),
+        (FAMILY, 'name = "', 'like = "hd500"\nname = "', "'hd500' is no other family of this vendor"),
+        (FAMILY, 'name = "', 'like = "hd400"\nname = "', "'hd400' is no other family of this vendor"),
+        (FAMILY, 'id = "audiocodes-405"', 'family = "hd500"\nid = "x"', "family 'hd500' is not in this folder"),
+        (FAMILY, 'redundancy = "simultaneous"', 'redundancy = "sometimes"', "must be"),
+        (FAMILY, "mwi_enabled = {", "mwi_enable = {", "no such setting"),
+        (FAMILY, 'mwi_enabled = { parameter = "', 'mwi_enabled = { absent = "x", parameter = "', "give exactly one of"),
+        (FAMILY, 'id = "audiocodes-405"', 'id = "vvx-411"', "model vvx-411 is also in"),
+        (FAMILY, "lines = 2 # LTRT-11950", "lines = 0 # LTRT-11950", "lines"),
+        (FAMILY, 'line_key_types = ["line"', 'line_key_types = ["lines"', "line_key_types"),
     ],
 )
-def test_a_mistake_is_named_with_its_file(changed: Callable[..., TemplateError], old: str, new: str, says: str) -> None:
-    error = changed(old, new)
-    assert error.file.endswith("vendor.toml") and says in str(error) and "\n" not in str(error)
+def test_a_mistake_is_named_with_its_file(
+    changed: Callable[..., TemplateError], file: str, old: str, new: str, says: str
+) -> None:
+    error = changed(file, old, new)
+    assert error.file == ("poly/vendor.toml" if "also in" in says else file)
+    assert says in str(error) and "\n" not in str(error)
 
 
 def test_a_mistake_is_named_with_its_line(changed: Callable[..., TemplateError]) -> None:
-    text = (shipped_folder("templates") / "audiocodes" / "vendor.toml").read_text()
+    text = (shipped_folder("templates") / FAMILY).read_text()
     number = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("clock ="))
-    assert changed('clock = "offset"', 'clock = "sundial"').line == number
+    assert changed(FAMILY, 'clock = "', 'clock = "sun').line == number
 
 
 @pytest.mark.parametrize(("vendor", "family"), FAMILIES)

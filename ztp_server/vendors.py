@@ -1,12 +1,11 @@
-"""templates/*/vendor.toml → Catalog. A mistake names file and key."""
+"""templates/*/vendor.toml, and the family.toml of each family beside it → Catalog. A mistake names file and line."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -16,57 +15,10 @@ from ztp_server.domain.settings import CUSTOM, Setting, SettingsTable
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.domain.vendor import CAPTURES, Family, Vendor
 from ztp_server.errors import BadValue, TemplateError
+from ztp_server.vendor_folders import VENDOR_FILE, Folder
 
-VENDOR_FILE = "vendor.toml"
+Key = tuple[Any, ...]
 _TOML_PLACE = re.compile(r"\(at line (\d+)")
-
-
-@dataclass(frozen=True)
-class Folder:
-    """One look at the templates folders: texts by their name (`acme/vendor.toml`), served files by theirs.
-
-    `origins` says which file a text came from; a name in the administrator's folder covers the shipped one.
-    `unreadable` are files whose text could not be had, and why.
-    """
-
-    texts: Mapping[str, str]
-    origins: Mapping[str, Path]
-    static: Mapping[str, Path]
-    unreadable: Mapping[str, str]
-
-    @property
-    def vendors(self) -> list[str]:
-        return sorted(name.split("/")[0] for name in self.texts if name.endswith("/" + VENDOR_FILE))
-
-
-def read_folder(*folders: Path) -> Folder:
-    """Read the folders in order, a later one covering an earlier one file by file."""
-    origins: dict[str, Path] = {}
-    static: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*/**/*")):
-            name = path.relative_to(folder).as_posix()
-            rest = name.partition("/")[2]
-            if not path.is_file() or "/." in f"/{name}":
-                continue
-            if rest.startswith("files/"):
-                static[rest.removeprefix("files/")] = path
-            elif rest == VENDOR_FILE or rest.endswith(".j2"):
-                origins[name] = path
-    texts, unreadable = _read_texts(origins)
-    return Folder(texts, origins, static, unreadable)
-
-
-def _read_texts(origins: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
-    texts, unreadable = {}, {}
-    for name, path in origins.items():
-        try:
-            texts[name] = path.read_text("utf-8")
-        except OSError as error:
-            unreadable[name] = f"cannot be read: {error.strerror}"
-        except UnicodeDecodeError as error:
-            unreadable[name] = f"not UTF-8 text (byte {error.start})"
-    return texts, unreadable
 
 
 def load_catalog(folder: Folder) -> Catalog:
@@ -74,7 +26,7 @@ def load_catalog(folder: Folder) -> Catalog:
     declared: dict[str, Setting] = {}
     raw: dict[str, dict[str, Any]] = {}
     for vendor_id in folder.vendors:
-        raw[vendor_id] = _parse_toml(folder, vendor_id)
+        raw[vendor_id] = _parse_toml(folder, f"{vendor_id}/{VENDOR_FILE}")
         declared |= _declared_settings(vendor_id, raw[vendor_id].pop("setting", []))
     table = SettingsTable(dict(PRODUCT_SETTINGS.rows) | declared)
     vendors = {vendor_id: _vendor(folder, vendor_id, data, table) for vendor_id, data in raw.items()}
@@ -82,8 +34,28 @@ def load_catalog(folder: Folder) -> Catalog:
     return Catalog(vendors, table, folder.static)
 
 
-def _parse_toml(folder: Folder, vendor_id: str) -> dict[str, Any]:
-    name = f"{vendor_id}/{VENDOR_FILE}"
+@dataclass(frozen=True)
+class _Sources:
+    """Which file a table of a vendor came from, so that a mistake in it can be pointed at."""
+
+    folder: Folder
+    vendor: str
+    families: Mapping[str, str]
+    models: Sequence[str]
+
+    def error(self, key: Sequence[Any], reason: str) -> TemplateError:
+        name = self._file(key)
+        return TemplateError(name, _line_of(self.folder.texts[name], key), f"{'.'.join(map(str, key))}: {reason}")
+
+    def _file(self, key: Sequence[Any]) -> str:
+        if key[:1] == ("family",) and len(key) > 1:
+            return self.families.get(str(key[1]), self.vendor)
+        if key[:1] == ("model",) and len(key) > 1 and isinstance(key[1], int):
+            return self.models[key[1]]
+        return self.vendor
+
+
+def _parse_toml(folder: Folder, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(folder.texts[name])
     except tomllib.TOMLDecodeError as error:
@@ -91,65 +63,93 @@ def _parse_toml(folder: Folder, vendor_id: str) -> dict[str, Any]:
         raise TemplateError(name, int(place[1]) if place else 0, str(error)) from None
 
 
+def _with_families(folder: Folder, vendor_id: str, data: dict[str, Any]) -> _Sources:
+    """Put the family files of a vendor into its tables, and what a family says it is like under what it says itself."""
+    name, files = f"{vendor_id}/{VENDOR_FILE}", folder.family_files(vendor_id)
+    families, models = data.setdefault("family", {}), data.setdefault("model", [])
+    sources = [name] * len(models)
+    for family_id, file in files.items():
+        if family_id in families:
+            raise TemplateError(file, 0, f"family {family_id} stands in {name} as well")
+        families[family_id] = own = _parse_toml(folder, file)
+        rows = own.pop("model", [])
+        models += [{"family": family_id, **row} for row in rows]
+        sources += [file] * len(rows)
+    first = [family_id for family_id in data.get("families", []) if family_id in families]
+    data["family"] = {key: _like(families, key, (), files.get(key, name)) for key in dict.fromkeys([*first, *families])}
+    return _Sources(folder, name, files, sources)
+
+
+def _like(families: Mapping[str, Any], family_id: str, asked_by: tuple[str, ...], file: str) -> dict[str, Any]:
+    """A family's table over that of the one it is like. Its settings are its own: evidence is not inherited."""
+    own = dict(families[family_id])
+    other = own.pop("like", None)
+    if other is None:
+        return own
+    if other not in families or other in (*asked_by, family_id):
+        raise TemplateError(file, 0, f"like: {other!r} is no other family of this vendor")
+    below = _like(families, other, (*asked_by, family_id), file)
+    return {**{key: value for key, value in below.items() if key != "settings"}, **own}
+
+
 def _vendor(folder: Folder, vendor_id: str, data: dict[str, Any], table: SettingsTable) -> Vendor:
-    name = f"{vendor_id}/{VENDOR_FILE}"
+    sources = _with_families(folder, vendor_id, data)
     try:
         vendor = Vendor.model_validate({"id": vendor_id, **data})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise TemplateError(name, _line_of(folder.texts[name], first["loc"]), f"{key}: {first['msg']}") from None
-    for problem in _problems(vendor, table, folder):
-        raise TemplateError(name, _line_of(folder.texts[name], problem[0].split(".")), ": ".join(problem))
+        raise sources.error(first["loc"], first["msg"]) from None
+    for key, reason in _problems(vendor, table, folder):
+        raise sources.error(key, reason)
     return vendor
 
 
-def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[tuple[str, str]]:
+def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[tuple[Key, str]]:
     """What the shape of the file alone does not tell: names that point to nothing, patterns that do not compile."""
     for rule in (*vendor.file, *vendor.upload, *vendor.firmware):
         unknown = set(rule.placeholders) - set(CAPTURES)
         if unknown:
-            yield f"pattern.{rule.pattern}", f"no placeholder {{{unknown.pop()}}}; known: {', '.join(CAPTURES)}"
+            yield ("pattern", rule.pattern), f"no placeholder {{{unknown.pop()}}}; known: {', '.join(CAPTURES)}"
     for pattern in (*vendor.user_agents, *([vendor.certificate.pattern] if vendor.certificate else [])):
         try:
             re.compile(pattern)
         except re.error as error:
-            yield "user_agents", f"{pattern!r} is no regular expression: {error}"
-    for model in vendor.model:
+            yield ("user_agents",), f"{pattern!r} is no regular expression: {error}"
+    for number, model in enumerate(vendor.model):
         if model.family not in vendor.family:
-            yield f"model.{model.id}", f"family {model.family!r} is not in this file"
+            yield ("model", number, model.id), f"family {model.family!r} is not in this folder"
     for family_id, family in vendor.family.items():
-        yield from _family_problems(f"family.{family_id}", family, table)
-    yield from _default_problems("defaults", vendor.defaults, table)
+        yield from _family_problems(("family", family_id), family, table)
+    yield from _default_problems(("defaults",), vendor.defaults, table)
     yield from _missing_templates(vendor, folder)
 
 
-def _family_problems(key: str, family: Family, table: SettingsTable) -> Iterable[tuple[str, str]]:
+def _family_problems(key: Key, family: Family, table: SettingsTable) -> Iterable[tuple[Key, str]]:
     for setting, support in family.settings.items():
         if setting not in table.rows:
-            yield f"{key}.settings.{setting}", "no such setting"
+            yield (*key, "settings", setting), "no such setting"
         given = [s for s in ("parameter", "server", "absent", "unproven") if getattr(support, s)]
         if len(given) != 1:
-            yield f"{key}.settings.{setting}", "give exactly one of parameter, server, absent, unproven"
-    yield from _default_problems(f"{key}.defaults", family.defaults, table)
+            yield (*key, "settings", setting), "give exactly one of parameter, server, absent, unproven"
+    yield from _default_problems((*key, "defaults"), family.defaults, table)
 
 
-def _default_problems(key: str, defaults: Mapping[str, Any], table: SettingsTable) -> Iterable[tuple[str, str]]:
+def _default_problems(key: Key, defaults: Mapping[str, Any], table: SettingsTable) -> Iterable[tuple[Key, str]]:
     for name, value in defaults.items():
         try:
             if name.startswith(CUSTOM) or table.parse(name, value) != value:
-                yield f"{key}.{name}", "not the canonical form of a setting"
+                yield (*key, name), "not the canonical form of a setting"
         except BadValue as error:
-            yield f"{key}.{name}", error.reason
+            yield (*key, name), error.reason
 
 
-def _missing_templates(vendor: Vendor, folder: Folder) -> Iterable[tuple[str, str]]:
+def _missing_templates(vendor: Vendor, folder: Folder) -> Iterable[tuple[Key, str]]:
     for rule in vendor.file:
         for template in filter(None, (rule.template, rule.bootstrap)):
             for family_id in rule.families or vendor.family:
                 name = template_name(vendor.id, family_id, template)
                 if name not in folder.texts:
-                    yield f"file.{rule.pattern}", f"no template {name}"
+                    yield ("file", rule.pattern), f"no template {name}"
 
 
 def template_name(vendor_id: str, family_id: str, template: str) -> str:

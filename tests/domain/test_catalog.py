@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ztp_server.config import shipped_folder
 from ztp_server.domain.catalog import Seen
 from ztp_server.domain.vendor import FirmwareRule, UploadRule
-from ztp_server.vendors import load_catalog, read_folder
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 CATALOG = load_catalog(read_folder(shipped_folder("templates")))
 MAC = "0004f2aabbcc"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ztp_server.domain.catalog import Catalog
-from ztp_server.vendors import Folder, load_catalog, read_folder
+from ztp_server.vendor_folders import Folder, read_folder
+from ztp_server.vendors import load_catalog
 
 SHIPPED = read_folder(Path(__file__).parents[2] / "templates")
 

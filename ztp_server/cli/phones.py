@@ -22,9 +22,10 @@ from ztp_server.cli.common import (
 from ztp_server.config import DataOptions
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.text import switch
 from ztp_server.errors import BadValue
 
-_LINE_FIELDS = ("user", "auth_user", "password", "display_name", "label")
+_LINE_FIELDS = ("user", "auth_user", "password", "display_name", "label", "shared")
 _KEY_FIELDS = ("type", "value", "label", "line")
 
 
@@ -195,7 +196,9 @@ def import_phones(file: Path, mode: str, dry_run: bool, data: DataOptions) -> No
 
 
 def _line(text: str) -> Line:
-    return Line(**{"user": "", **read_fields("--line", text, _LINE_FIELDS)})
+    fields = {"user": "", **read_fields("--line", text, _LINE_FIELDS)}
+    shared = switch("--line shared", fields.pop("shared", "off"))
+    return Line(**fields, shared=shared)
 
 
 def _key(text: str) -> LineKey:

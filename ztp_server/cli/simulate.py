@@ -16,7 +16,8 @@ from ztp_server.errors import NotFound
 from ztp_server.simulator.client import Exchange
 from ztp_server.simulator.failure import shown
 from ztp_server.simulator.simulation import SimulationReport, Stage, run_simulation
-from ztp_server.vendors import load_catalog, read_folder
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 

@@ -80,10 +80,15 @@ class Catalog:
         return self.vendor_of(model).family[model.family]
 
     def most_capable(self, family: Family) -> Model:
-        """A model with every codec that some model of the family has: what a profile for all of them may name."""
+        """A model with all that some model of the family has: what a profile for all of them may name."""
         models = [model for model in self.models.values() if self.family_of(model) is family]
-        codecs = dict.fromkeys(codec for model in models for codec in model.codecs)
-        return models[0].model_copy(update={"codecs": tuple(codecs), "name": family.name})
+        all_of_them = {
+            "name": family.name,
+            "codecs": tuple(dict.fromkeys(codec for model in models for codec in model.codecs)),
+            "expansion_modules": max(model.expansion_modules for model in models),
+            "maximum": {},
+        }
+        return models[0].model_copy(update=all_of_them)
 
     def vendor_of_oui(self, mac: str) -> str | None:
         """The vendor whose block a MAC is from. It confirms a vendor, it never decides one."""

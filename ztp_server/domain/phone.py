@@ -15,13 +15,15 @@ PhoneCategory = Literal["managed", "unmanaged", "webrtc", "remote"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One SIP registration. An empty `auth_user` means the user itself; `password` never leaves but to the phone."""
+    """One SIP registration. An empty `auth_user` means the user itself; `password` never leaves but to the phone.
+    `shared` is a line that several phones show (shared call appearance)."""
 
     user: str
     auth_user: str = ""
     password: str = field(default="", repr=False)
     display_name: str = ""
     label: str = ""
+    shared: bool = False
 
     def checked(self, place: str) -> Line:
         """Return self, or raise BadValue naming the field below `place`."""

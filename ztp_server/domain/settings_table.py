@@ -91,6 +91,17 @@ def _dialled(text: str) -> str:
     return text
 
 
+def _digits(text: str) -> str:
+    return _dialled(text) if text else text
+
+
+def _contact(text: str) -> str:
+    name, equals, number = _plain(text).rpartition("=")
+    if not equals or not name.strip() or not number.strip() or len(name) > 64 or len(number) > 128:
+        raise ValueError("a contact as Name=number, a name of at most 64 and a number of at most 128 characters")
+    return f"{name.strip()}={number.strip()}"
+
+
 def _pem(text: str) -> str:
     text = text.replace("\r\n", "\n").strip()
     if text and not _PEM.fullmatch(text + "\n"):
@@ -141,6 +152,8 @@ Url = Annotated[str, Field(max_length=255), AfterValidator(_url)]
 ProvisioningUrl = Annotated[str, Field(max_length=255), AfterValidator(_provisioning_url)]
 Codec = Annotated[str, AfterValidator(_codec)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
+PayloadType = Annotated[int, Field(ge=96, le=127)]
+Contact = Annotated[str, AfterValidator(_contact)]
 Pem = Annotated[str, Field(max_length=16_384), AfterValidator(_pem)]
 
 _ROWS = [
@@ -155,12 +168,15 @@ _ROWS = [
     Setting("rtp_port_start", "media", Annotated[int, Field(ge=1024, le=65_534, multiple_of=2)], 4000, "First RTP port, even"),
     Setting("rtp_port_count", "media", Annotated[int, Field(ge=2, le=2048, multiple_of=2)], 48, "How many ports, RTP and RTCP together"),
     Setting("codecs", "codecs", _list_of(Codec, 16, least=1), ["audio/G722", "audio/PCMU", "audio/PCMA"], "Audio codecs in order of preference"),
+    Setting("opus_payload_type", "codecs", PayloadType, 111, "RTP payload type of Opus (RFC 7587)"),
     Setting("dtmf_method", "dtmf", Literal["rtp_events", "in_band", "sip_info"], "rtp_events", "How digits travel in a call (RFC 4733, tones, RFC 6086)"),
-    Setting("dtmf_payload_type", "dtmf", Annotated[int, Field(ge=96, le=127)], 101, "RTP payload type of telephone events"),
+    Setting("dtmf_payload_type", "dtmf", PayloadType, 101, "RTP payload type of telephone events"),
+    Setting("dtmf_payload_type_opus", "dtmf", PayloadType, 126, "RTP payload type of telephone events beside Opus, at 48 kHz"),
     Setting("tls_ca", "security", Pem, "", "CA certificates (PEM) the phone trusts for SIP, besides those it was made with"),
     Setting("mutual_auth", "security", bool, True, "Offer the phone's factory certificate to the SIP server"),
     Setting("srtp", "security", Literal["off", "optional", "required"], "optional", "Encryption of voice"),
     Setting("tls_verify", "security", bool, True, "The phone verifies the certificates of servers"),
+    Setting("tls_minimum", "security", Literal["1.0", "1.1", "1.2", "1.3"], "1.2", "Oldest TLS version the phone speaks"),
     Setting("sip_server", "line", Host, "", "Primary SIP server"),
     Setting("sip_server_secondary", "line", Host, "", "Secondary SIP server; empty: none"),
     Setting("sip_transport", "line", Literal["tls", "tcp", "udp", "dns"], "tls", "SIP transport; dns: by NAPTR and SRV (RFC 3263)"),
@@ -173,10 +189,15 @@ _ROWS = [
     Setting("outbound_proxy", "line", HostPort, "", "Outbound proxy, host or host:port; empty: none"),
     Setting("mwi_enabled", "line", bool, True, "Show waiting messages"),
     Setting("mwi_address", "line", _text(255), "", "Voice mail address that the messages key dials; empty: none"),
+    Setting("pickup_code", "line", Annotated[str, AfterValidator(_digits)], "", "Code dialled before a watched number to pick up its call; empty: the phone's own way"),
+    Setting("blf_list_uri", "line", _text(255), "", "SIP address of a list of watched numbers kept by the SIP server (RFC 4662); empty: none"),
+    Setting("expansion_modules", "line", Annotated[int, Field(ge=0, le=4)], 0, "Key modules attached to the phone; their keys follow its own"),
+    Setting("contacts", "line", _list_of(Contact, 1000), [], "Directory of the phone, each as Name=number"),
     Setting("persistent_connection", "line", bool, False, "Keep the connection of a softphone open between calls"),
     Setting("persistent_connection_timeout", "line", Seconds, 600, "Seconds an idle connection of a softphone is kept"),
     Setting("firmware_version", "provisioning", Annotated[str, AfterValidator(_version)], "", "Firmware the phone is to run; empty: the model's default"),
     Setting("firmware_update", "provisioning", Literal["off", "at_boot", "window"], "at_boot", "When a phone takes another firmware"),
+    Setting("firmware_downgrade", "provisioning", bool, False, "A phone may be given an older firmware than it runs"),
     Setting("poll_enabled", "provisioning", bool, True, "The phone asks for its configuration every so often"),
     Setting("poll_period", "provisioning", Annotated[int, Field(ge=3600, le=604_800)], 86_400, "Seconds between polls"),
     Setting("poll_window", "provisioning", Annotated[str, AfterValidator(_window)], "01:00-05:00", "Time of day of a daily poll; phones spread over it"),
@@ -188,6 +209,8 @@ _ROWS = [
     Setting("held_account_id", "e911", _text(128), "", "Account at the emergency routing service"),
     Setting("held_token", "e911", _text(255), "", "Password or token at the location server", secret=True),
     Setting("emergency_numbers", "e911", _list_of(Dialled, 8), ["911"], "Numbers the phone itself treats as emergency calls"),
+    Setting("emergency_server", "e911", HostPort, "", "Where emergency calls go, host or host:port; empty: as all calls"),
+    Setting("location_source", "e911", Literal["lldp", "lis"], "lldp", "Who tells the phone where it is: the switch (LLDP-MED) or the location server"),
     Setting("timezone_discovery", "time", bool, False, "Take the time offset from DHCP (option 2) instead"),
     Setting("sntp_servers", "time", _list_of(Host, 2), [], "Time servers"),
     Setting("time_zone", "time", _text(64), "Etc/UTC", "IANA time zone; offset and daylight saving follow from it"),

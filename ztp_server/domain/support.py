@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ztp_server.domain.clock import ClockRule
+from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.settings import CUSTOM, Value
 from ztp_server.domain.vendor import Family, Model
@@ -69,7 +70,25 @@ def check_phone(family: Family, model: Model, phone: Phone) -> None:
         for name in ("user", "auth_user", "display_name", "label"):
             _check_text(family, f"lines.{number}.{name}", f"line.{name}", getattr(line, name) or line.user)
         _check_text(family, f"lines.{number}.password", "line.password", line.password)
-    _check_keys(family, model, phone)
+        if line.shared and not family.shared_lines:
+            raise BadValue(f"lines.{number}.shared", f"shared lines are not proven on {family.name}: use custom")
+    for number, key in enumerate(phone.line_keys, 1):
+        place = f"line_keys.{number}"
+        _check_key_type(family, model, place, key.type)
+        _check_text(family, f"{place}.value", "key.value", key.value)
+        _check_text(family, f"{place}.label", "key.label", key.label)
+
+
+def check_room_for_keys(model: Model, keys: Sequence[LineKey], expansion_modules: int) -> None:
+    """Refuse more keys than the model has, with so many modules attached."""
+    if not model.speed_dial_keys:
+        room = model.line_keys + min(expansion_modules, model.expansion_modules) * model.expansion_keys
+        _check_room(len(keys), room, model, "keys")
+        return
+    # The model keeps speed dials on buttons of their own, beside its line keys.
+    lines = sum(key.type == "line" for key in keys)
+    _check_room(len(keys) - lines, model.speed_dial_keys, model, "speed dials")
+    _check_room(lines, model.line_keys, model, "line keys")
 
 
 def check_texts(family: Family, values: Mapping[str, Any]) -> None:
@@ -96,6 +115,12 @@ def _check_value(family: Family, model: Model, name: str, value: Any) -> None:
     low, high = support.minimum, support.maximum
     if (low is not None and value < low) or (high is not None and value > high):
         raise BadValue(f"settings.{name}", f"{value} is out of the range of {family.name} ({low} to {high})")
+    size = len(value) if isinstance(value, list) else value
+    if name in model.maximum and size > model.maximum[name]:
+        raise BadValue(f"settings.{name}", f"{model.name} takes at most {model.maximum[name]}")
+    if name == "expansion_modules" and value > model.expansion_modules:
+        most = f"at most {model.expansion_modules}" if model.expansion_modules else "none"
+        raise BadValue("settings.expansion_modules", f"{value}, {model.name} takes {most}")
     if name == "codecs":
         _check_codecs(model, value)
 
@@ -104,21 +129,6 @@ def _check_codecs(model: Model, codecs: Sequence[str]) -> None:
     for codec in codecs:
         if codec not in model.codecs:
             raise BadValue("settings.codecs", f"{model.name} has no {codec}; it has {', '.join(model.codecs)}")
-
-
-def _check_keys(family: Family, model: Model, phone: Phone) -> None:
-    keys = phone.line_keys
-    for number, key in enumerate(keys, 1):
-        place = f"line_keys.{number}"
-        _check_key_type(family, model, place, key.type)
-        _check_text(family, f"{place}.value", "key.value", key.value)
-        _check_text(family, f"{place}.label", "key.label", key.label)
-    if not model.speed_dial_keys:
-        _check_room(len(keys), model.line_keys, model, "keys")
-        return
-    # The model keeps speed dials on buttons of their own, beside its line keys.
-    _check_room(sum(key.type == "speed_dial" for key in keys), model.speed_dial_keys, model, "speed dials")
-    _check_room(sum(key.type == "line" for key in keys), model.line_keys, model, "line keys")
 
 
 def _check_key_type(family: Family, model: Model, place: str, kind: str) -> None:

@@ -42,9 +42,11 @@ def template_context(
         "lines": [_line(number, line, phone.line_keys) for number, line in enumerate(phone.lines, 1)],
         "unused_lines": [_numbered(number) for number in range(len(phone.lines) + 1, model.lines + 1)],
         "line_keys": _line_keys(phone.line_keys),
+        "contacts": [_contact(text) for text in settings["contacts"]],
         "site": {"id": phone.site},
         "model": _model(model),
         **bootstrap_context(vendor, server, steady_url),
+        "map": {**vendor.maps, **vendor.family[model.family].maps},
         "custom": {name.removeprefix(CUSTOM): value for name, value in settings.items() if name.startswith(CUSTOM)},
         "clock": clock.as_dict(),
         "firmware": {"version": settings["firmware_version"], "update": settings["firmware_update"] != "off"},
@@ -69,8 +71,13 @@ def bootstrap_context(vendor: Vendor, server: Server, steady_url: str) -> dict[s
 
 
 def _model(model: Model) -> dict[str, Any]:
-    facts = ("id", "part", "lines", "line_keys", "speed_dial_keys")
+    facts = ("id", "part", "lines", "line_keys", "speed_dial_keys", "expansion_modules", "expansion_keys")
     return {"name": model.user_agent, **{fact: getattr(model, fact) for fact in facts}}
+
+
+def _contact(text: str) -> dict[str, str]:
+    name, _, number = text.rpartition("=")
+    return {"name": name, "number": number}
 
 
 def _numbered(number: int) -> dict[str, int]:
@@ -87,6 +94,7 @@ def _line(number: int, line: Line, keys: Sequence[LineKey]) -> dict[str, Any]:
         "password": line.password,
         "display_name": line.display_name or line.user,
         "label": line.label or line.user,
+        "shared": line.shared,
         "keys": own or 1,
     }
 

@@ -10,6 +10,8 @@ from ztp_server.errors import BadValue
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_IN_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
+_SWITCH = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
+
 
 def forbidden_character(text: str, *, lines: bool = False) -> str | None:
     """The first character no field may hold, as `U+000A`; None when the text is fine. `lines` allows LF."""
@@ -25,3 +27,11 @@ def check_text(field: str, text: str, *, max_length: int = 255, lines: bool = Fa
     if character:
         raise BadValue(field, f"character {character} is not allowed")
     return text
+
+
+def switch(field: str, text: str) -> bool:
+    """`on` or `off`, as people write it. Raises BadValue naming `field`."""
+    word = text.strip().lower()
+    if word not in _SWITCH:
+        raise BadValue(field, "must be on or off")
+    return _SWITCH[word]

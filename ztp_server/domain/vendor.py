@@ -1,4 +1,5 @@
-"""The rows of templates/<vendor>/vendor.toml: a maker, its families and models, and the files their phones ask for."""
+"""The rows of templates/<vendor>/vendor.toml and <family>/family.toml: a maker, its families and models, and the files
+their phones ask for."""
 
 from __future__ import annotations
 
@@ -58,10 +59,25 @@ class FileRule(Pattern):
 
 
 class UploadRule(Pattern):
-    """A file a phone may PUT, read back and ask the size of; kept for this phone alone."""
+    """A file a phone may PUT, read back and ask the size of; kept for this phone alone. `overrides` are what a user
+    changed on the phone, which go above our files when it boots: see OverridesRule."""
 
     max_bytes: int = Field(gt=0, le=16 * 1024 * 1024)
     families: tuple[str, ...] = ()
+    kind: Literal["log", "overrides"] = "log"
+
+
+class OverridesRule(_Row):
+    """What may stand in a file of a user's changes (attributes of XML elements). Parameters whose whole name matches
+    one of `drop` are taken out: whoever can send such a file could otherwise take the phone over for good. `empty` is
+    the file that undoes every change."""
+
+    drop: tuple[str, ...] = Field(min_length=1)
+    empty: str
+
+    @cached_property
+    def dropped(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in self.drop), re.IGNORECASE)
 
 
 class FirmwareRule(Pattern):
@@ -154,8 +170,26 @@ class Notify(_Row):
     restart: str = ""
 
 
+class FirmwareStep(_Row):
+    """A phone that runs less than `below` cannot take `target` or later at once: it takes a `via` first. A version of
+    fewer numbers stands for all that begin with it."""
+
+    below: str
+    target: str
+    via: str
+    models: tuple[str, ...] = ()
+
+
+Fact = Literal[
+    "part", "lines", "line_keys", "speed_dial_keys", "expansion_modules", "codecs", "last_firmware", "tls_version",
+    "factory_certificate", "user_agent",
+]  # fmt: skip
+
+
 class Model(_Row):
-    """A row of facts. `codecs` are MIME names; `line_keys` and `lines` are how many the phone has."""
+    """A row of facts. `codecs` are MIME names; `line_keys` and `lines` are how many the phone has, `expansion_keys` how
+    many each of its `expansion_modules` adds. `tls_version` is the newest it speaks. `maximum` is for settings of which
+    it takes less than others of its family. `unproven` names facts that are careful guesses; they are shown as such."""
 
     id: str
     name: str
@@ -166,16 +200,25 @@ class Model(_Row):
     codecs: tuple[str, ...]
     part: str = ""
     speed_dial_keys: int = 0
+    expansion_modules: int = 0
+    expansion_keys: int = 0
+    last_firmware: str = ""
+    tls_version: Literal["", "1.0", "1.1", "1.2", "1.3"] = ""
+    factory_certificate: bool | None = None
+    unproven: tuple[Fact, ...] = ()
+    maximum: Mapping[str, int] = {}
     defaults: Mapping[str, Any] = {}
 
 
 class Family(_Row):
     """Phones that understand the same files. `clock` is what they can be told of daylight saving, `latest_offset` the
-    greatest offset from UTC in seconds."""
+    greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name."""
 
     name: str
     factory_certificate: bool
+    firmware_step: tuple[FirmwareStep, ...] = ()
     line_key_types: tuple[LineKeyType, ...]
+    shared_lines: bool = False
     clock: Literal["offset", "weekly_dst"]
     latest_offset: int = 50_400
     custom_name: str
@@ -184,6 +227,7 @@ class Family(_Row):
     user_agent_example: str
     notify: Notify
     text: TextRule = TextRule()
+    maps: Mapping[str, Mapping[str, Any]] = {}
     defaults: Mapping[str, Any] = {}
     limits: Mapping[str, Limit] = {}
     settings: Mapping[str, Support] = {}
@@ -202,10 +246,12 @@ class DemoPhone(_Row):
 
 
 class Vendor(_Row):
-    """A maker. `id` is the name of its folder."""
+    """A maker. `id` is the name of its folder. `families` puts those named first, in that order; a phone of no known
+    family counts as one of the first."""
 
     id: str
     name: str
+    families: tuple[str, ...] = ()
     ouis: tuple[str, ...]
     user_agents: tuple[str, ...]
     application_stage: str = ""
@@ -214,6 +260,7 @@ class Vendor(_Row):
     maps: Mapping[str, Mapping[str, Any]] = {}
     file: tuple[FileRule, ...] = ()
     upload: tuple[UploadRule, ...] = ()
+    overrides: OverridesRule | None = None
     firmware: tuple[FirmwareRule, ...] = ()
     family: Mapping[str, Family]
     model: tuple[Model, ...]

@@ -13,7 +13,14 @@ from ztp_server.domain.clock import ClockRule, parse_offset, parse_transition
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.settings import Layer, Value, resolve
 from ztp_server.domain.site import Site
-from ztp_server.domain.support import check_clock, check_effective, check_phone, check_ports, check_texts
+from ztp_server.domain.support import (
+    check_clock,
+    check_effective,
+    check_phone,
+    check_ports,
+    check_room_for_keys,
+    check_texts,
+)
 from ztp_server.domain.vendor import Family, Model
 from ztp_server.errors import BadValue
 from ztp_server.time_zones import clock_rule
@@ -74,6 +81,7 @@ def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Eff
     check_phone(family, model, phone)
     result = effective(catalog, phone, site, base)
     try:
+        check_room_for_keys(model, phone.line_keys, result.plain["expansion_modules"])
         _check_rendered(family, model, result)
     except BadValue as error:
         value = result.values.get(error.field.removeprefix("settings.").partition(".")[0])

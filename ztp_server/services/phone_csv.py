@@ -15,7 +15,7 @@ MOST_ROWS = 200_000
 MOST_COLUMNS = 1_024
 LARGEST_CELL = 4_096
 FIELDS = ("name", "category", "hardware_id", "model", "site", "base_settings")
-LINE = re.compile(r"line([1-9]\d?)_(user|auth_user|password|display_name|label)")
+LINE = re.compile(r"line([1-9]\d?)_(user|auth_user|password|display_name|label|shared)")
 KEY = re.compile(r"key([1-9]\d{0,2})_(type|value|label)")
 SETTING = re.compile(r"settings\.(.+)")
 # A spreadsheet program would run a cell that begins so; exports put an apostrophe before it (CWE-1236).

@@ -16,6 +16,7 @@ from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.site import Site
+from ztp_server.domain.text import switch
 from ztp_server.errors import BadValue, ImportRefused
 from ztp_server.services.checks import checked_phone
 from ztp_server.services.phone_csv import FIELDS, KEY, LINE, SETTING, Row, read_rows
@@ -201,7 +202,8 @@ def _lines(row: Row, before: tuple[Line, ...]) -> tuple[Line, ...]:
         cells = {"user": "", "password": kept, **given[number]}
         if cells["password"] == "-":
             cells["password"] = ""
-        lines.append(Line(**cells))
+        shared = switch(f"lines.{number}.shared", cells.pop("shared", "off"))
+        lines.append(Line(**cells, shared=shared))
     return tuple(lines)
 
 

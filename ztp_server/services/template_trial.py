@@ -26,7 +26,8 @@ from ztp_server.domain.vendor import FileRule, Model, Vendor
 from ztp_server.errors import TemplateError
 from ztp_server.render import Renderer
 from ztp_server.services.effective import effective
-from ztp_server.vendors import Folder, load_catalog, read_folder, template_name
+from ztp_server.vendor_folders import Folder, read_folder
+from ztp_server.vendors import load_catalog, template_name
 
 MEMORY = 1 << 30
 CPU_SECONDS = 30

@@ -26,7 +26,8 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.errors import Misconfigured
 from ztp_server.render import Renderer
 from ztp_server.services.template_trial import Problem, templates_of
-from ztp_server.vendors import Folder, load_catalog, read_folder
+from ztp_server.vendor_folders import Folder, read_folder
+from ztp_server.vendors import load_catalog
 
 TRIAL_SECONDS = 40
 _LARGEST_REPORT = 1 << 20

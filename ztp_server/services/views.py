@@ -7,7 +7,7 @@ from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.site import Site
 from ztp_server.domain.vendor import Model
@@ -26,10 +26,15 @@ def phone_view(phone: Phone, table: SettingsTable) -> dict[str, Any]:
         "site": phone.site,
         "base_settings": phone.base_settings,
         "settings": table.redacted(phone.settings),
-        "lines": [{name: getattr(line, name) for name in _LINE_FIELDS} for line in phone.lines],
+        "lines": [_line_view(line) for line in phone.lines],
         "line_keys": [{k: v for k, v in asdict(key).items() if v} for key in phone.line_keys],
         "revision": phone.revision,
     }
+
+
+def _line_view(line: Line) -> dict[str, Any]:
+    shown: dict[str, Any] = {name: getattr(line, name) for name in _LINE_FIELDS}
+    return {**shown, "shared": True} if line.shared else shown
 
 
 def site_view(site: Site, table: SettingsTable) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class PhoneStore:
             password=self._vault.open(row[f"{prefix}password"], place),
             display_name=row[f"{prefix}display_name"],
             label=row[f"{prefix}label"],
+            shared=row[f"{prefix}shared"],
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 # The newest migration this program knows; a test holds it to migrations/versions.
-HEAD = "0001"
+HEAD = "0002"
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -100,6 +100,7 @@ lines = sa.Table(
     _column("password", sa.Text),
     _column("display_name", sa.String(128)),
     _column("label", sa.String(128)),
+    _column("shared", sa.Boolean, server_default=sa.false()),
 )
 
 firmware = sa.Table(
