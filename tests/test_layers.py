@@ -14,10 +14,10 @@ import pytest
 
 from tests.conftest import ADMIN
 from ztp_server.config import shipped_folder
-from ztp_server.vendor_folders import read_folder
-from ztp_server.vendors import load_catalog
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.services.opening import open_services
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ztp_server"

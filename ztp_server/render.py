@@ -20,7 +20,7 @@ from ztp_server.filters import FILTERS
 
 NAMES = frozenset(
     {
-        *("settings", "phone", "lines", "unused_lines", "line_keys", "contacts", "model"),
+        *("settings", "phone", "lines", "unused_lines", "line_keys", "contacts", "renders", "model"),
         *("site", "map", "clock", "server", "firmware", "custom"),
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -76,7 +77,22 @@ def check_phone(family: Family, model: Model, phone: Phone) -> None:
         place = f"line_keys.{number}"
         _check_key_type(family, model, place, key.type)
         _check_text(family, f"{place}.value", "key.value", key.value)
+        _check_text(family, f"{place}.value", f"key.{key.type}", key.value)
         _check_text(family, f"{place}.label", "key.label", key.label)
+    _check_key_order(family, phone.line_keys)
+
+
+def _check_key_order(family: Family, keys: Sequence[LineKey]) -> None:
+    """Refuse keys that the phone would lay out in another way."""
+    if family.needs_line_key and keys and not any(key.type == "line" for key in keys):
+        raise BadValue("line_keys.1.type", f"{family.name} needs a key of type line among its keys")
+    if family.key_order == "free":
+        return
+    ranks = [family.line_key_types.index(key.type) for key in keys]  # type: ignore[arg-type]
+    for number, (before, rank) in enumerate(itertools.pairwise(ranks), 2):
+        if rank < before:
+            order = ", ".join(family.line_key_types)
+            raise BadValue(f"line_keys.{number}.type", f"{family.name} has its keys in the order {order}")
 
 
 def check_room_for_keys(model: Model, keys: Sequence[LineKey], expansion_modules: int) -> None:
@@ -134,7 +150,7 @@ def _check_codecs(model: Model, codecs: Sequence[str]) -> None:
 def _check_key_type(family: Family, model: Model, place: str, kind: str) -> None:
     if kind == "none" and model.speed_dial_keys:
         raise BadValue(f"{place}.type", f"{model.name} has two rows of keys, where none leaves no gap: leave it out")
-    if kind != "none" and kind not in family.line_key_types:
+    if kind not in family.line_key_types:
         proven = ", ".join(family.line_key_types)
         raise BadValue(f"{place}.type", f"{kind} is not proven on {family.name} (proven: {proven}): use custom")
 

@@ -36,6 +36,7 @@ def template_context(
     steady_url: str,
 ) -> dict[str, Any]:
     """The names of a template for one phone. `settings` are resolved values, `custom.*` among them."""
+    family = vendor.family[model.family]
     return {
         "settings": {name: value for name, value in settings.items() if not name.startswith(CUSTOM)},
         "phone": {"name": phone.name, "mac": phone.hardware_id},
@@ -46,7 +47,8 @@ def template_context(
         "site": {"id": phone.site},
         "model": _model(model),
         **bootstrap_context(vendor, server, steady_url),
-        "map": {**vendor.maps, **vendor.family[model.family].maps},
+        "map": {**vendor.maps, **family.maps},
+        "renders": {name: family.support(name).state == "parameter" for name in settings},
         "custom": {name.removeprefix(CUSTOM): value for name, value in settings.items() if name.startswith(CUSTOM)},
         "clock": clock.as_dict(),
         "firmware": {"version": settings["firmware_version"], "update": settings["firmware_update"] != "off"},

@@ -212,12 +212,15 @@ class Model(_Row):
 
 class Family(_Row):
     """Phones that understand the same files. `clock` is what they can be told of daylight saving, `latest_offset` the
-    greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name."""
+    greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name. Where `key_order` is
+    by_type, the phone lays out its keys itself, in the order of `line_key_types`."""
 
     name: str
     factory_certificate: bool
     firmware_step: tuple[FirmwareStep, ...] = ()
     line_key_types: tuple[LineKeyType, ...]
+    key_order: Literal["free", "by_type"] = "free"
+    needs_line_key: bool = False
     shared_lines: bool = False
     clock: Literal["offset", "weekly_dst"]
     latest_offset: int = 50_400

@@ -3,6 +3,8 @@
 # name after it is what a phone asks next (capture of a CCX 600) and what our APP_FILE_PATH leads to. The capture had no
 # CONFIG_FILES: where they stand is from a capture of a SoundPoint IP 550, UC Software 4.0.15.
 # The statuses are ours, for a proven phone, with a 5.9.7 image for 3111-44500-001 in the store as the default.
+model: vvx-500
+firmware: 5.9.7
 user-agent: FileTransport PolycomVVX-VVX_500-UA/5.9.7.47435 Type/Updater
 PUT {mac}-boot.log 201
 user-agent: FileTransport PolycomVVX-VVX_500-UA/5.9.7.4477 Type/Application
