@@ -19,7 +19,7 @@ from ztp_server.config import shipped_folder
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.settings import Setting
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
-from ztp_server.domain.vendor import Family, Support, Vendor
+from ztp_server.domain.vendor import Fact, Family, Model, Support, Vendor
 from ztp_server.errors import BadValue
 from ztp_server.vendor_folders import read_folder
 from ztp_server.vendors import load_catalog
@@ -140,6 +140,11 @@ def support_page(catalog: Catalog) -> Iterator[str]:
             ("?", "the maker's spelling is not proven; refused"),
         ),
     )
+    yield ""
+    yield (
+        "In the tables of models a question mark behind a fact says that it is a careful guess, a question mark alone "
+        "that it is not known. Codecs are MIME names without `audio/`; TLS is the newest version a model speaks."
+    )
     yield from ("", "## At a glance", "")
     names = [family.name for _, _, family in families]
     yield from table(
@@ -155,7 +160,9 @@ def family_section(catalog: Catalog, vendor: Vendor, key: str, family: Family) -
     yield from (
         f"- folder: `templates/{vendor.id}/{key}/`",
         f"- factory certificate: {'yes' if family.factory_certificate else 'no'}",
-        f"- line keys: {', '.join(f'`{kind}`' for kind in family.line_key_types)}",
+        f"- line keys: {', '.join(f'`{kind}`' for kind in family.line_key_types)}"
+        f"{', in this order' if family.key_order == 'by_type' else ''}",
+        f"- shared lines: {'yes' if family.shared_lines else 'not proven'}",
         f"- time zones: {'with' if family.clock == 'weekly_dst' else 'without'} daylight saving",
         "",
     )
@@ -165,13 +172,31 @@ def family_section(catalog: Catalog, vendor: Vendor, key: str, family: Family) -
     )
     yield ""
     yield from table(
-        ("Model", "Name", "Part", "Lines", "Line keys", "Speed dials", "Codecs"),
         (
-            (f"`{m.id}`", m.name, m.part, m.lines, m.line_keys, m.speed_dial_keys or "", ", ".join(m.codecs))
-            for m in vendor.model
-            if m.family == key
+            *("Model", "Name", "Part", "Lines", "Line keys", "Speed dials", "Modules × keys", "Codecs"),
+            *("Last firmware", "TLS", "Factory certificate", "HELD"),
         ),
+        (model_row(catalog, m, family) for m in vendor.model if m.family == key),
     )
+
+
+def model_row(catalog: Catalog, model: Model, family: Family) -> Sequence[Any]:
+    """The facts of a model, those that are not proven with a question mark."""
+    modules = f"{model.expansion_modules} × {model.expansion_keys}" if model.expansion_modules else ""
+    facts: dict[Fact, Any] = {
+        "part": model.part or "?",
+        "lines": model.lines,
+        "line_keys": model.line_keys,
+        "speed_dial_keys": model.speed_dial_keys or "",
+        "expansion_modules": modules,
+        "codecs": ", ".join(codec.removeprefix("audio/") for codec in model.codecs),
+        "last_firmware": model.last_firmware or "?",
+        "tls_version": model.tls_version or "?",
+        "factory_certificate": "yes" if catalog.has_factory_certificate(model) else "no",
+    }
+    told = [f"{value} ?" if name in model.unproven and value != "?" else value for name, value in facts.items()]
+    held = {"parameter": "yes", "absent": "no"}.get(family.support("held_enabled").state, "?")
+    return (f"`{model.id}`", model.name, *told, held)
 
 
 def mark(support: Support) -> str:

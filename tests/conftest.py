@@ -170,7 +170,7 @@ async def fill(services: Any) -> None:
     await services.base_settings.add(
         ADMIN, "vvx-standard", "", "vvx-411", {"dtmf_payload_type": "102", "admin_password": "Ad&min1"}
     )
-    # This family cannot be told of daylight saving by weekday, so the zone of the site does not do for it.
+    # This family cannot be told of the last week of a month, so the zone of the site does not do for it.
     await services.base_settings.add(
         ADMIN, "400hd", "", "audiocodes-405hd", {"time_zone": "Etc/GMT-1", "admin_password": "s3cret"}
     )

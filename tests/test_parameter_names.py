@@ -1,117 +1,65 @@
-"""No file names a parameter that the firmware is not known to have.
+"""No shipped file sets a parameter that the firmware is not known to have, or a value it is not known to take.
 
-tests/names holds, one a line, the parameter names of Poly UC Software 5.9 and the configuration keys of an AudioCodes
-405HD (an export with passwords left out): facts, for checking. A name that is not there needs evidence, below.
+What is known stands in templates/<vendor>/parameters.txt and templates/<vendor>/<family>/parameters.txt: facts, for
+checking. A name that is missing there needs evidence, and goes there with it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from xml.etree import ElementTree
+from collections.abc import Mapping
 
 import pytest
 
-from tests.conftest import ADMIN, World, options, sample_phone
-from tests.test_golden import EVERYTHING, add_everything
-from ztp_server.app import App
-from ztp_server.domain.line_key import LineKey
-from ztp_server.domain.phone import Line
-
-NAMES = Path(__file__).parent / "names"
-
-POLY_EVIDENCE: Mapping[str, str] = {}
-AUDIOCODES_EVIDENCE: Mapping[str, str] = {
-    "system/password": "left out of the export with all passwords; reference/names/README.md",
-}
-
-
-def normalised(name: str) -> str:
-    """A name without its indices: `reg.2.server.1.address` and `reg.34.server.2.address` are the same parameter.
-    The rates of a codec (`iLBC.13_33kbps`) and the number in `customCaCert1` are part of a name."""
-    return re.sub(r"(?<=[./])\d+(?=[./]|$)", "#", name)
-
-
-def known(file: str) -> set[str]:
-    return {normalised(line) for line in (NAMES / file).read_text("utf-8").splitlines() if line}
+from ztp_server.config import shipped_folder
+from ztp_server.domain.catalog import Catalog
+from ztp_server.render import Renderer
+from ztp_server.services.rendered_parameters import parameters
+from ztp_server.services.template_trial import problems, renderings
+from ztp_server.vendor_folders import Folder, read_folder
+from ztp_server.vendors import load_catalog
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
-    """By vendor: every name in every file of phones that use every setting, of each model, and of the bootstrap."""
-    return asyncio.run(_render(tmp_path_factory.mktemp("names")))
+def folder() -> Folder:
+    return read_folder(shipped_folder("templates"))
 
 
-def test_every_parameter_of_a_vvx_is_one_of_its_firmware(rendered: Mapping[str, set[str]]) -> None:
-    names = known("poly-ucs-5.9.txt")
-    unknown = {name for name in rendered["poly"] if normalised(name) not in names}
-
-    assert sorted(unknown - set(POLY_EVIDENCE)) == []
-    assert sorted(set(POLY_EVIDENCE) - unknown) == [], "evidence for what needs none"
+@pytest.fixture(scope="module")
+def catalog(folder: Folder) -> Catalog:
+    return load_catalog(folder)
 
 
-def test_every_parameter_of_a_405hd_is_one_of_its_firmware(rendered: Mapping[str, set[str]]) -> None:
-    names = known("audiocodes-405hd.txt")
-    unknown = {name for name in rendered["audiocodes"] if normalised(name) not in names}
-
-    assert sorted(unknown - set(AUDIOCODES_EVIDENCE)) == []
-    assert sorted(set(AUDIOCODES_EVIDENCE) - unknown) == [], "evidence for what needs none"
-
-
-def test_enough_is_rendered_for_this_to_mean_something(rendered: Mapping[str, set[str]]) -> None:
-    assert len(rendered["poly"]) > 1000 and len(rendered["audiocodes"]) > 100
-
-
-async def _render(data: Path) -> Mapping[str, set[str]]:
-    app = await App.start(options(data, ntp_server="ntp.example.org"))
-    world = World(app, data, restart=app.stop)
-    found: dict[str, set[str]] = {"poly": set(), "audiocodes": set()}
-    try:
-        await add_everything(world)
-        await _add_full_phones(world)
-        for phone in await world.services.phones.all():
-            vendor = world.services.templates.catalog.vendor_of(world.services.templates.catalog.models[phone.model])
-            for rule in vendor.file:
-                if rule.serve == "phone" and rule.format != "pem":
-                    answer = await world.ask(rule.pattern.replace("{mac}", phone.hardware_id))
-                    assert answer.status == 200, (rule.pattern, phone)
-                    custom = {name.removeprefix("custom.") for name in phone.settings if name.startswith("custom.")}
-                    found[vendor.id] |= set(_names(answer.text, rule.format)) - custom
-        found["poly"] |= set(_names((await world.ask("000000000000.cfg")).text, "xml"))
-        found["audiocodes"] |= set(_names((await world.ask("bootstrap.cfg")).text, "line"))
-    finally:
-        await app.stop()
+@pytest.fixture(scope="module")
+def rendered(folder: Folder, catalog: Catalog) -> Mapping[str, set[str]]:
+    """By vendor: every name in every file of every model, with all settings at their extremes."""
+    renderer = Renderer(folder.texts)
+    found: dict[str, set[str]] = {vendor: set() for vendor in catalog.vendors}
+    for one in renderings(catalog, thorough=True):
+        if one.rule.parameters:
+            body = renderer.render(one.template, one.rule.format, one.context)
+            found[catalog.vendor_of(one.model).id] |= {name for name, _ in parameters(body, one.rule.format)}
     return found
 
 
-async def _add_full_phones(world: World) -> None:
-    """A phone of each VVX with all lines and keys it can have."""
-    catalog = world.services.templates.catalog
-    for number, model in enumerate(m for m in catalog.models.values() if m.family == "vvx"):
-        keys = [LineKey("line", line=1), LineKey("blf", "1"), LineKey("speed_dial", "2")] * model.line_keys
-        settings = {**EVERYTHING, "codecs": ",".join(model.codecs), "held_enabled": "on"}
-        settings |= {"held_server_url": "https://a/", "held_secondary_url": "https://b/", "held_token": "t"}
-        # All the settings there are, but the offset of DHCP, which leaves the rules of summer time out.
-        del settings["timezone_discovery"]
-        await world.services.phones.add(
-            ADMIN,
-            sample_phone(
-                f"0004f20010{number:02x}",
-                model=model.id,
-                lines=tuple(Line(str(user), password="p") for user in range(1, model.lines + 1)),
-                line_keys=tuple(keys[: model.line_keys]),
-                settings=settings,
-            ),
-        )
+def test_the_shipped_folders_render_at_all_extremes_without_an_error_or_a_warning(folder: Folder) -> None:
+    assert list(problems(folder, thorough=True)) == []
 
 
-def _names(text: str, file_format: str) -> Iterator[str]:
-    if file_format == "line":
-        yield from (line.partition("=")[0] for line in text.splitlines())
-        return
-    for element in ElementTree.fromstring(text).iter():
-        # The attributes of the master file are names of another kind.
-        if element.tag != "APPLICATION":
-            yield from element.attrib
+@pytest.mark.parametrize(("vendor", "least"), [("poly", 1000), ("audiocodes", 100)])
+def test_enough_is_rendered_for_this_to_mean_something(
+    rendered: Mapping[str, set[str]], vendor: str, least: int
+) -> None:
+    assert len(rendered[vendor]) > least
+
+
+@pytest.mark.parametrize("vendor", ["poly", "audiocodes"])
+def test_names_are_known_for_every_family_of_these_makers(catalog: Catalog, vendor: str) -> None:
+    for model in catalog.vendors[vendor].model:
+        complaint = catalog.parameters_of(model).complaint("there.is/nothing.like.it", "")
+        assert complaint and complaint.startswith("no parameter of that name is known"), model.id
+
+
+def test_the_names_of_a_family_are_in_the_list_once_and_sorted() -> None:
+    for path in shipped_folder("templates").rglob("parameters.txt"):
+        names = [line.split()[0] for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+        assert names == sorted(set(names), key=lambda name: (name.lower(), name)), path

@@ -140,7 +140,8 @@ LINES = [
     setting("custom.voip/x", "voip/x", ""),
     # A raw parameter that the file has as well: it takes that one's place.
     setting("custom.voip/dialing/timeout", "voip/dialing/timeout", ""),
-    setting("admin_password", "system/password"),
+    # Passwords of the phone itself are hashes there: tests/test_md5_crypt.py.
+    setting("blf_list_uri", "voip/services/busy_lamp_field/uri", ""),
     setting("digit_map", "voip/signalling/sip/digit_map", ""),
     setting("language", "personal_settings/language"),
     setting("date_format", "system/ntp/date_display_format"),

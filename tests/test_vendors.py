@@ -19,6 +19,7 @@ FAMILIES = [(v.id, f) for v in CATALOG.vendors.values() for f in v.family]
 
 
 VENDOR, FAMILY = "audiocodes/vendor.toml", "audiocodes/hd400/family.toml"
+POLY, VVX_FAMILY = "poly/vendor.toml", "poly/vvx/family.toml"
 
 
 @pytest.fixture
@@ -47,6 +48,19 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], TemplateError]:
         (VENDOR, 'serve = "redirect"', 'serve = "anybody"', "serve"),
         (VENDOR, "{family}/settings.cfg.j2", "{family}/none.cfg.j2", "no template audiocodes/"),
         (VENDOR, "'^AUDC-IPPhone/(?P<firmware>", "'^AUDC-IPPhone/(?P<firmware", "is no regular expression"),
+        (POLY, "[overrides]", "[overridden]", "overrid"),
+        (POLY, "[0-9A-Za-z_,-]{0,32}", "[0-9", "is no regular expression"),
+        (POLY, "<OVERRIDES/>", "<OVERRIDES>", "overrides.empty: not well-formed XML"),
+        (POLY, "<OVERRIDES/>", "<OVERRIDES/><OVERRIDES/>", "one innermost element"),
+        (POLY, "<OVERRIDES/>", "<OVERRIDES a='1'/>", "without attributes"),
+        (POLY, "<PHONE_CONFIG>", "<!DOCTYPE a><PHONE_CONFIG>", "has a DOCTYPE"),
+        (
+            VENDOR,
+            "[[firmware]]",
+            '[[upload]]\npattern = "{mac}.x"\nkind = "overrides"\nmax_bytes = 1\n[[firmware]]',
+            "kind overrides needs [overrides]",
+        ),
+        ("poly/vvx/family.toml", "names = 'device", "names = '(device", "is no regular expression"),
         (FAMILY, 'clock = "', 'clock = "sun', "family.hd400.clock: "),
         (FAMILY, 'name = "', 'like = "hd500"\nname = "', "'hd500' is no other family of this vendor"),
         (FAMILY, 'name = "', 'like = "hd400"\nname = "', "'hd400' is no other family of this vendor"),
@@ -55,8 +69,12 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], TemplateError]:
         (FAMILY, "mwi_enabled = {", "mwi_enable = {", "no such setting"),
         (FAMILY, 'mwi_enabled = { parameter = "', 'mwi_enabled = { absent = "x", parameter = "', "give exactly one of"),
         (FAMILY, 'id = "audiocodes-405"', 'id = "vvx-411"', "model vvx-411 is also in"),
-        (FAMILY, "lines = 2 # LTRT-11950", "lines = 0 # LTRT-11950", "lines"),
+        (FAMILY, "\nlines = 2\n", "\nlines = 0\n", "lines"),
         (FAMILY, 'line_key_types = ["line"', 'line_key_types = ["lines"', "line_key_types"),
+        (VVX_FAMILY, 'via = "5.7"', 'via = "5.6"', "via must be at least `below`, and older than `target`"),
+        (VVX_FAMILY, 'target = "5.8"', 'target = "5.7.1"', "via must be at least `below`, and older than `target`"),
+        (VVX_FAMILY, 'below = "5.7"', 'below = "five"', "below"),
+        (VVX_FAMILY, 'models = ["vvx-300"', 'models = ["vvx-3000"', "no such model"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(
@@ -93,7 +111,8 @@ def test_every_default_of_a_family_is_one_it_can_spell(vendor: str, family: str)
 def test_every_word_a_template_looks_up_has_a_spelling(vendor: str) -> None:
     row = CATALOG.vendors[vendor]
     for model in row.model:
-        spelled = row.maps.get("codec") or row.maps["codecs"]
+        maps = {**row.maps, **row.family[model.family].maps}
+        spelled = maps.get("codec") or maps["codecs"]
         assert set(model.codecs) <= set(spelled), model.id
     for family in row.family.values():
         assert family.boot and family.notify.resync
@@ -104,7 +123,8 @@ def test_every_word_a_template_looks_up_has_a_spelling(vendor: str) -> None:
 def test_a_model_is_recognised_by_the_user_agent_of_its_family(model: object) -> None:
     vendor, family = CATALOG.vendor_of(model), CATALOG.family_of(model)  # type: ignore[arg-type]
     example = family.user_agent_example
-    for name, text in (("model", model.user_agent), ("firmware", "5.9.7.4477"), ("MAC", "0004F2AABBCC")):  # type: ignore[attr-defined]
+    words = {"firmware": "5.9.7.4477", "mac": "0004f2aabbcc", "MAC": "0004F2AABBCC"}
+    for name, text in (words | {"model": model.user_agent}).items():  # type: ignore[attr-defined]
         example = example.replace(f"{{{name}}}", text)
     seen = CATALOG.identify(example)
     assert (seen.vendor, seen.model, seen.firmware) == (vendor.id, model.id, "5.9.7.4477")  # type: ignore[attr-defined]

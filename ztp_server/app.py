@@ -22,10 +22,12 @@ from ztp_server.phone_http.routes import PhoneDoor
 from ztp_server.services.address import keep_address
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.demo import DEMO_CERTS, make_demo
+from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
 from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
+from ztp_server.services.uploads import Uploads
 
 WATCH_SECONDS = 0.5
 DAY = 24 * 3600.0
@@ -86,9 +88,11 @@ class App:
 
     def _provisioning(self) -> Provisioning:
         services = self.services
-        firmware = FirmwareRequests(self.fleet, services.templates, services.firmware_files, self.check_ins)
+        offers = FirmwareOffers(self.fleet, self.check_ins)
+        firmware = FirmwareRequests(self.fleet, services.templates, services.firmware_files, offers, self.check_ins)
+        uploads = Uploads(services.store, self.check_ins)
         self.provisioning = Provisioning(
-            services.store, services.templates, self.address, self.fleet, firmware, self.check_ins
+            services.templates, self.address, self.fleet, firmware, offers, uploads, self.check_ins
         )
         return self.provisioning
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----", re.DOTALL)
+
+_CRYPT_ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def tos_byte(dscp: int) -> int:
@@ -46,6 +49,23 @@ def window_seconds(window: str) -> int:
     return (end - start) % 86_400
 
 
+def spread_seconds(period: int, mac: str) -> int:
+    """A delay of less than `period` seconds: the same for a phone each time, evenly spread over phones by their MAC.
+
+    For makers whose phones do not spread by themselves what they all do every `period`.
+    """
+    # Makers number their phones one after the other, so that the MAC itself would not spread them.
+    digest = hashlib.sha256(mac.lower().encode()).digest()
+    return int.from_bytes(digest[:8], "big") * period >> 64
+
+
+def moment_in(window: str, mac: str) -> str:
+    """The minute of a daily window (`02:37` of `01:00-05:00`) that is a phone's own, see `spread_seconds`."""
+    hours, minutes = map(int, window_start(window).split(":"))
+    moment = (hours * 60 + minutes + spread_seconds(window_seconds(window) // 60, mac)) % 1440
+    return f"{moment // 60:02}:{moment % 60:02}"
+
+
 def host(address: str) -> str:
     """The host of `host:port`, `[address]:port` or `host`."""
     if address.startswith("["):
@@ -67,6 +87,39 @@ def join(values: Sequence[str | int], separator: str = "") -> str:
     return separator.join(map(str, values))
 
 
+def md5_crypt(password: str, seed: str) -> str:
+    """A password as `$1$salt$hash` (`openssl passwd -1`), for phones that keep it so. The salt follows from `seed`,
+    such as a MAC, and the password: the same input gives the same bytes."""
+    salt = _crypt_digits(hashlib.sha256(f"{seed}\0{password}".encode()).digest(), 8).encode()
+    return f"$1${salt.decode()}${_crypt_digits(_md5_crypt_digest(password.encode(), salt), 22)}"
+
+
+def _md5_crypt_digest(password: bytes, salt: bytes) -> bytes:
+    """The algorithm of Poul-Henning Kamp, FreeBSD 2.0 (lib/libcrypt), which every crypt(3) has."""
+    digest = _md5(password, salt, password)
+    length = len(password)
+    bits = b"".join(password[:1] if not length >> bit & 1 else b"\0" for bit in range(length.bit_length()))
+    digest = _md5(password, b"$1$", salt, (digest * (length // 16 + 1))[:length], bits)
+    for turn in range(1000):
+        digest = _md5(
+            password if turn % 2 else digest,
+            salt if turn % 3 else b"",
+            password if turn % 7 else b"",
+            digest if turn % 2 else password,
+        )
+    return bytes(digest[i] for i in (11, 4, 10, 5, 3, 9, 15, 2, 8, 14, 1, 7, 13, 0, 6, 12))
+
+
+def _md5(*parts: bytes) -> bytes:
+    return hashlib.md5(b"".join(parts), usedforsecurity=False).digest()
+
+
+def _crypt_digits(data: bytes, count: int) -> str:
+    """The lowest six bits first, in the alphabet of crypt(3)."""
+    number = int.from_bytes(data, "big")
+    return "".join(_CRYPT_ALPHABET[number >> 6 * place & 63] for place in range(count))
+
+
 def _as_list(value: Any) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
@@ -78,8 +131,11 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "join": join,
     "length": len,
     "lower": str.lower,
+    "md5_crypt": md5_crypt,
+    "moment_in": moment_in,
     "port": port,
     "ranks": ranks,
+    "spread_seconds": spread_seconds,
     "tos_byte": tos_byte,
     "upper": str.upper,
     "window_end": window_end,

@@ -117,6 +117,14 @@ class Renderer:
                 raise TemplateError(template, included.lineno, f"no template {name!r}")
             self.check(name, file_format, (*within, template))
 
+    def parts(self, template: str, file_format: str) -> list[str]:
+        """The names of a checked template and of everything it includes."""
+        found = [template]
+        tree = self._environments[file_format].parse(self._source(template))
+        for included in tree.find_all(nodes.Include):
+            found += self.parts(included.template.as_const(), file_format)
+        return found
+
     def _source(self, template: str) -> str:
         try:
             return self._sources[template]

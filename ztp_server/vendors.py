@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.firmware import leads_up
+from ztp_server.domain.parameters import BadLine, ParameterNames, Syntax, parse_names
 from ztp_server.domain.settings import CUSTOM, Setting, SettingsTable
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.domain.vendor import CAPTURES, Family, Vendor
 from ztp_server.errors import BadValue, TemplateError
-from ztp_server.vendor_folders import VENDOR_FILE, Folder
+from ztp_server.vendor_folders import PARAMETERS_FILE, VENDOR_FILE, Folder
+from ztp_server.xml_parameters import check_empty
 
 Key = tuple[Any, ...]
 _TOML_PLACE = re.compile(r"\(at line (\d+)")
@@ -31,7 +34,7 @@ def load_catalog(folder: Folder) -> Catalog:
     table = SettingsTable(dict(PRODUCT_SETTINGS.rows) | declared)
     vendors = {vendor_id: _vendor(folder, vendor_id, data, table) for vendor_id, data in raw.items()}
     _check_unique_models(vendors)
-    return Catalog(vendors, table, folder.static)
+    return Catalog(vendors, table, folder.static, _parameters(folder, vendors))
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,30 @@ def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[
         if unknown:
             yield ("pattern", rule.pattern), f"no placeholder {{{unknown.pop()}}}; known: {', '.join(CAPTURES)}"
     for pattern in (*vendor.user_agents, *([vendor.certificate.pattern] if vendor.certificate else [])):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            yield ("user_agents",), f"{pattern!r} is no regular expression: {error}"
+        yield from _pattern_problems(("user_agents",), pattern)
     for number, model in enumerate(vendor.model):
         if model.family not in vendor.family:
             yield ("model", number, model.id), f"family {model.family!r} is not in this folder"
     for family_id, family in vendor.family.items():
         yield from _family_problems(("family", family_id), family, table)
+        yield from _step_problems(("family", family_id, "firmware_step"), vendor, family)
     yield from _default_problems(("defaults",), vendor.defaults, table)
+    yield from _override_problems(vendor)
     yield from _missing_templates(vendor, folder)
+
+
+def _override_problems(vendor: Vendor) -> Iterable[tuple[Key, str]]:
+    for upload in vendor.upload:
+        if upload.kind == "overrides" and vendor.overrides is None:
+            yield ("upload", upload.pattern), "kind overrides needs [overrides], which says what of it is kept"
+    if vendor.overrides is None:
+        return
+    for row in vendor.overrides.keep:
+        yield from _pattern_problems(("overrides", "keep", row.values), row.values)
+    try:
+        check_empty(vendor.overrides.empty)
+    except BadValue as error:
+        yield ("overrides", "empty"), error.reason
 
 
 def _family_problems(key: Key, family: Family, table: SettingsTable) -> Iterable[tuple[Key, str]]:
@@ -131,7 +147,25 @@ def _family_problems(key: Key, family: Family, table: SettingsTable) -> Iterable
         given = [s for s in ("parameter", "server", "absent", "unproven") if getattr(support, s)]
         if len(given) != 1:
             yield (*key, "settings", setting), "give exactly one of parameter, server, absent, unproven"
+    if family.reading.flash:
+        yield from _pattern_problems((*key, "reading", "flash"), family.reading.flash.names)
     yield from _default_problems((*key, "defaults"), family.defaults, table)
+
+
+def _step_problems(key: Key, vendor: Vendor, family: Family) -> Iterable[tuple[Key, str]]:
+    """Steps that lead nowhere, or past the phones they are for."""
+    ids = {model.id for model in vendor.model}
+    for step in family.firmware_step:
+        if not leads_up(step):
+            yield (*key, step.via), "via must be at least `below`, and older than `target`"
+        yield from (((*key, model), "no such model") for model in step.models if model not in ids)
+
+
+def _pattern_problems(key: Key, pattern: str) -> Iterable[tuple[Key, str]]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield key, f"{pattern!r} is no regular expression: {error}"
 
 
 def _default_problems(key: Key, defaults: Mapping[str, Any], table: SettingsTable) -> Iterable[tuple[Key, str]]:
@@ -155,6 +189,24 @@ def _missing_templates(vendor: Vendor, folder: Folder) -> Iterable[tuple[Key, st
 def template_name(vendor_id: str, family_id: str, template: str) -> str:
     """The name of a rule's template for a family: `{family}/settings.cfg.j2` → `acme/desk/settings.cfg.j2`."""
     return f"{vendor_id}/{template.replace('{family}', family_id)}"
+
+
+def _parameters(folder: Folder, vendors: Mapping[str, Vendor]) -> dict[tuple[str, str], ParameterNames]:
+    """What is known of the parameters of each family: the vendor's list, and the family's own above it."""
+    known = {}
+    for vendor in vendors.values():
+        of_all = _names_in(folder, f"{vendor.id}/{PARAMETERS_FILE}")
+        for family_id in vendor.family:
+            own = _names_in(folder, f"{vendor.id}/{family_id}/{PARAMETERS_FILE}")
+            known[vendor.id, family_id] = ParameterNames({**of_all, **own})
+    return known
+
+
+def _names_in(folder: Folder, file: str) -> dict[str, Syntax | None]:
+    try:
+        return parse_names(folder.texts.get(file, ""))
+    except BadLine as error:
+        raise TemplateError(file, error.number, str(error)) from None
 
 
 def _check_unique_models(vendors: Mapping[str, Vendor]) -> None:

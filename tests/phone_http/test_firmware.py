@@ -194,15 +194,15 @@ async def test_a_server_that_began_empty_gives_images_once_it_has_some(start: St
     make_device_authority(data / "certs" / "poly", "test-poly")
     world = await start(data)
     device = world.device("poly", VVX)
-    assert (await world.ask("fw/1.0/sip.ld")).status == 404
-    assert (await world.ask("fw/1.0/sip.ld", listener="mtls", device=device)).status == 404
+    assert (await world.ask("fw/6.0/sip.ld")).status == 404
+    assert (await world.ask("fw/6.0/sip.ld", listener="mtls", device=device)).status == 404
     source = tmp_path / "image"
     source.write_bytes(IMAGE)
     await world.services.sites.add(ADMIN, "madrid", "Madrid", {"networks": "127.0.0.0/8"})
-    await world.services.firmware.add(ADMIN, source, ["vvx-411"], "1.0", False)
+    await world.services.firmware.add(ADMIN, source, ["vvx-411"], "6.0", False)
 
-    assert (await world.ask("fw/1.0/sip.ld", listener="mtls", device=device)).status == 200
-    assert (await world.ask("fw/1.0/sip.ld")).status == 200
+    assert (await world.ask("fw/6.0/sip.ld", listener="mtls", device=device)).status == 200
+    assert (await world.ask("fw/6.0/sip.ld")).status == 200
 
 
 async def test_nobody_uploads_an_image(world: World, add_firmware: AddFirmware) -> None:

@@ -53,11 +53,12 @@ async def test_the_same_value_written_again_still_says_who_wrote_it(office: Serv
 
 
 async def test_a_family_speaks_before_a_site(office: Services) -> None:
-    row = await explained(office, HD400, "srtp")
-    assert (row.value, row.source) == ("required", "family AudioCodes 4xxHD")
-    await office.sites.edit(ADMIN, "madrid", None, {"srtp": "required"})
-    row = await explained(office, HD400, "srtp")
-    assert row.source == "site madrid" and row.underneath[0].source == "family AudioCodes 4xxHD"
+    row = await explained(office, HD400, "redundancy")
+    assert (row.value, row.source) == ("simultaneous", "family AudioCodes 4xxHD")
+    await office.sites.add(ADMIN, "paris", "", {"redundancy": "simultaneous"})
+    await office.phones.edit(ADMIN, HD400, {"site": "paris"}, {})
+    row = await explained(office, HD400, "redundancy")
+    assert row.source == "site paris" and row.underneath[0].source == "family AudioCodes 4xxHD"
 
 
 async def test_explain_hides_secrets_on_every_layer(office: Services) -> None:
@@ -73,17 +74,17 @@ async def test_explain_hides_secrets_on_every_layer(office: Services) -> None:
 @pytest.mark.parametrize(
     ("settings", "field", "says"),
     [
-        ({"srtp": "optional"}, "settings.srtp", "optional is not proven on AudioCodes 4xxHD (proven: required)"),
-        ({"srtp": "off"}, "settings.srtp", "off is not proven"),
-        ({"redundancy": "failover"}, "settings.redundancy", "failover is not proven on AudioCodes 4xxHD"),
-        ({"time_zone": "Europe/Madrid"}, "settings.time_zone", "by weekday, not proven on AudioCodes 4xxHD"),
-        ({"dst_start": "M3.5.0", "dst_stop": "M10.5.0"}, "settings.dst_start", "not proven on AudioCodes 4xxHD: use"),
+        ({"redundancy": "failover"}, "settings.redundancy", "failover is not proven on AudioCodes 4xxHD (proven: si"),
+        ({"date_format": "D,Md"}, "settings.date_format", "D,Md is not proven"),
+        ({"time_zone": "Europe/Madrid"}, "settings.time_zone", "last week of a month, not proven on AudioCodes 4xxHD"),
+        ({"contacts": "Ann=1"}, "settings.contacts", "not proven on AudioCodes 4xxHD: use"),
         ({"held_enabled": "on"}, "settings.held_enabled", "not on AudioCodes 4xxHD: the phone has no HELD client"),
-        ({"user_password": "x"}, "settings.user_password", "not proven on AudioCodes 4xxHD: use"),
+        ({"tls_minimum": "1.2"}, "settings.tls_minimum", "not on AudioCodes 4xxHD: the phone has no such parameter"),
+        ({"failback_timeout": "90"}, "settings.failback_timeout", "not proven on AudioCodes 4xxHD: use"),
         ({"syslog_server": "log"}, "settings.syslog_server", "not proven on AudioCodes 4xxHD: use"),
         ({"dtmf_method": "sip_info"}, "settings.dtmf_method", "sip_info is not proven"),
-        ({"vlan_id": "7"}, "settings.vlan_id", "7 is not proven on AudioCodes 4xxHD (proven: 0)"),
-        ({"lldp_enabled": "off"}, "settings.lldp_enabled", "off is not proven on AudioCodes 4xxHD (proven: on)"),
+        ({"firmware_update": "window"}, "settings.firmware_update", "window is not proven on AudioCodes 4xxHD"),
+        ({"calls_per_line": "9"}, "settings.calls_per_line", "9 is not proven on AudioCodes 4xxHD"),
         ({"custom.nopath": "1"}, "settings.custom.nopath", "not the name of a parameter of AudioCodes 4xxHD"),
     ],
 )  # fmt: skip
@@ -107,15 +108,44 @@ async def test_a_blf_key_is_refused_where_it_is_not_proven(office: Services) -> 
     with pytest.raises(BadValue) as refusal:
         await office.phones.edit(ADMIN, HD400, {}, {}, None, [LineKey("speed_dial", "1"), LineKey("blf", "1003")])
     assert refusal.value.field == "line_keys.2.type"
-    assert "blf is not proven on AudioCodes 4xxHD (proven: line, speed_dial): use custom" in str(refusal.value)
+    assert "blf is not proven on AudioCodes 405HD (proven: line, speed_dial): use custom" in str(refusal.value)
+    keys = [LineKey("speed_dial", "1"), LineKey("blf", "1003"), LineKey("park", "7")]
+    await office.phones.edit(ADMIN, HD400, {"model": "audiocodes-440hd"}, {}, None, keys[:2])
+    with pytest.raises(BadValue, match=r"line_keys\.3\.type: park is not proven on AudioCodes 4xxHD"):
+        await office.phones.edit(ADMIN, HD400, {}, {}, None, keys)
+
+
+async def test_a_shared_line_is_refused_where_it_is_not_proven(office: Services) -> None:
+    shared = [Line("2001", shared=True)]
+    await office.phones.edit(ADMIN, HD400, {}, {}, shared)
+    with pytest.raises(BadValue, match=r"lines\.1\.shared: shared lines are not proven on AudioCodes 420HD"):
+        await office.phones.edit(ADMIN, HD400, {"model": "audiocodes-420hd"}, {})
+
+
+async def test_summer_time_that_begins_or_ends_in_a_last_week_is_refused_where_that_is_not_proven(
+    office: Services,
+) -> None:
+    await office.phones.edit(ADMIN, HD400, {}, {"time_zone": "America/New_York"})
+    await office.phones.edit(ADMIN, HD400, {}, {"time_zone": "Australia/Adelaide"})
+    by_hand = {"gmt_offset": "+01:00", "dst_start": "M3.4.0/02:00"}
+    await office.phones.edit(ADMIN, HD400, {}, {**by_hand, "dst_stop": "M10.4.0/03:00"})
+    with pytest.raises(BadValue, match=r"settings\.gmt_offset: .* last week of a month, not proven on AudioCodes"):
+        await office.phones.edit(ADMIN, HD400, {}, {**by_hand, "dst_stop": "M10.5.0/03:00"})
+
+
+async def test_a_user_longer_than_an_auth_user_may_be_needs_one_of_its_own(office: Services) -> None:
+    long = Line("4" * 36, "station-7")
+    await office.phones.edit(ADMIN, HD400, {}, {}, [long])
+    with pytest.raises(BadValue, match=r"lines\.1\.auth_user: 36 characters, AudioCodes 4xxHD takes at most 35"):
+        await office.phones.edit(ADMIN, HD400, {}, {}, [replace(long, auth_user="")])
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"srtp": "optional"},
         {"redundancy": "failover"},
-        {"time_format": "12h"},
+        {"dtmf_method": "in_band"},
+        {"sip_transport": "dns"},
         {"date_format": "D,Md"},
         {"mwi_address": "NULL"},
         {"digit_map": "x" * 300},
@@ -147,7 +177,7 @@ async def test_a_zone_of_a_site_that_a_family_cannot_follow_is_refused_naming_th
     assert refusal.value.field == "settings.time_zone" and "site madrid" in refusal.value.reason
 
 
-@pytest.mark.parametrize("change", [{"time_format": "12h"}, {"mwi_address": "NULL"}])
+@pytest.mark.parametrize("change", [{"dtmf_method": "in_band"}, {"mwi_address": "NULL"}])
 async def test_a_change_of_a_site_that_a_phone_there_cannot_follow_is_refused_naming_the_phone(
     office: Services, change: dict[str, str]
 ) -> None:

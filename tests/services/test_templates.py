@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.conftest import ADMIN, VVX, fill, sample_phone
 from tests.services.opened import new_data, open_data
 from ztp_server.config import shipped_folder
+from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.phone import Line
+from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue
 from ztp_server.services import templates as library
+from ztp_server.services.checks import checked_phone
 from ztp_server.services.opening import Services
+from ztp_server.services.template_samples import Extremes
 from ztp_server.services.templates import Templates
+from ztp_server.vendor_folders import read_folder
+from ztp_server.vendors import load_catalog
 
 MASTER, SETTINGS, DIRECTORY = "poly/master.cfg.j2", "poly/vvx/settings.cfg.j2", "poly/directory.xml.j2"
 GOOD = '<APPLICATION APP_FILE_PATH="own" CONFIG_FILES="{{ phone.mac }}-settings.cfg"/>\n'
@@ -248,6 +255,136 @@ async def test_a_brand_that_is_taken_away_harms_no_other(data: Path, own: Path) 
         await services.close()
 
 
+# ---- parameters that the firmware knows ------------------------------------------------------------------------------
+
+NAMES = "# of the guide\nurl text 255\nserver\nring one-of loud|soft\nuser1 text 128\n"
+
+
+def warnings(own: Path) -> list[tuple[str, int, str]]:
+    """What a thorough check of these folders alone says."""
+    found = library.try_out(read_folder(own), thorough=True)
+    assert {problem.severity for problem in found} <= {"warning"}, found
+    return [(problem.file, problem.line, problem.reason) for problem in found]
+
+
+def brand(own: Path, template: str = PHONE, names: str = NAMES, vendor: str = BRAND) -> None:
+    write(own, "bellows/vendor.toml", vendor)
+    write(own, "bellows/b1/phone.j2", template)
+    write(own, "bellows/parameters.txt", names)
+
+
+def test_names_and_values_that_are_known_are_not_warned_of(own: Path) -> None:
+    brand(own)
+    assert warnings(own) == []
+
+
+def test_a_misspelt_parameter_is_warned_of_with_its_place_and_stays_in_service(data: Path, own: Path) -> None:
+    brand(own, PHONE.replace("server=", "sever="))
+    ((file, line, reason),) = warnings(own)
+    assert (file, line) == ("bellows/b1/phone.j2", 2)
+    assert reason.startswith("sever: no parameter of that name is known; did you mean server? (for bellows-b1, with ")
+    templates = load(data)
+    assert "sever=" in in_service(templates, "bellows/b1/phone.j2") and complaints(templates) == []
+
+
+def test_the_place_of_a_name_that_is_partly_an_expression_is_found_in_an_included_file(own: Path) -> None:
+    brand(own, 'url={{ server.url }}\n{% include "bellows/lines.j2" %}\n')
+    write(own, "bellows/lines.j2", "\n{% for line in lines %}\nusr{{ line.number }}=1\n{% endfor %}\n")
+    ((file, line, reason),) = warnings(own)
+    assert (file, line) == ("bellows/lines.j2", 3) and "did you mean user1?" in reason
+
+
+def test_a_value_that_a_parameter_does_not_take_is_warned_of(own: Path) -> None:
+    brand(own, names=NAMES.replace("loud|soft", "loud|shrill"))
+    ((file, line, reason),) = warnings(own)
+    assert (file, line) == ("bellows/b1/phone.j2", 3) and reason.startswith("ring: must be one of loud, shrill (for ")
+
+
+def test_the_list_of_a_family_adds_to_that_of_its_vendor(own: Path) -> None:
+    brand(own, names="url\nserver\nuser1 switch\n")
+    write(own, "bellows/b1/parameters.txt", "ring\nuser1\n")
+    assert warnings(own) == []
+
+
+def test_a_file_of_another_kind_has_no_parameters(own: Path) -> None:
+    brand(own, vendor=BRAND.replace('format = "line"', 'format = "line"\nparameters = false', 2), names="nothing\n")
+    assert warnings(own) == []
+
+
+def test_a_line_that_says_nothing_is_named_and_leaves_the_rest_in_service(data: Path, own: Path) -> None:
+    brand(own)
+    templates = load(data)
+    write(own, "bellows/parameters.txt", NAMES + "vlan number 9-1\n")
+    assert templates.refresh()
+    ((file, line, reason),) = complaints(templates)
+    assert (file, line) == ("bellows/parameters.txt", 6) and "number 0-63" in reason
+    assert "bellows-b1" in templates.catalog.models
+
+
+def test_a_list_of_another_maker_ends_in_few_warnings_soon(own: Path) -> None:
+    many = "".join(f"name{n}.of.something={{{{ phone.mac }}}}\n" for n in range(1000))
+    names = "".join(f"other{n}.of.anything\n" for n in range(1000))
+    brand(own, many + "x" * 10_000 + "=1\n", names)
+    found = warnings(own)
+    assert len(found) == 100 and all(len(reason) < 500 for _, _, reason in found)
+
+
+# ---- extremes --------------------------------------------------------------------------------------------------------
+
+BREAKS = {
+    "a value of a choice": (
+        '{% if settings["bellows.ring"] == "soft" %}{{ map.none }}{% endif %}',
+        "bellows.ring=soft",
+    ),
+    "a long text": ("{{ {} if settings.sip_server | length > 200 else 1 }}", "sip_server=hhh"),
+    "an address": ('{% if "::" in settings.sip_server %}{{ map.none }}{% endif %}', "sip_server=2001:db8::1"),
+    "no server": ("{% if not settings.sip_server %}{{ map.none }}{% endif %}", "sip_server="),
+    "no CA of this server": ("{% if not server.ca %}{{ map.none }}{% endif %}", "everything at its least"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BREAKS.values(), ids=BREAKS)
+def test_a_template_that_bears_no_extreme_is_told_which(own: Path, text: str, says: str) -> None:
+    text = text.replace("{} if", "lines if")
+    brand(own, PHONE + f"\n{text}\n", names="")
+    folder = read_folder(own)
+    assert library.try_out(folder) == [], "a quick trial shows phones as they are"
+
+    ((file, line, reason),) = [(p.file, p.line, p.reason) for p in library.try_out(folder, thorough=True)]
+
+    assert (file, line) == ("bellows/b1/phone.j2", PHONE.count("\n") + 2)
+    assert "for bellows-b1" in reason and says in reason and len(reason) < 300
+
+
+def test_every_extreme_is_one_that_the_rules_accept_and_they_see_every_choice() -> None:
+    catalog = load_catalog(read_folder(shipped_folder("templates")))
+    extremes = Extremes(catalog)
+    for model in (catalog.models["vvx-411"], catalog.models["audiocodes-405hd"]):
+        seen: dict[str, set[str]] = {}
+        for sample in extremes.samples(model):
+            phone = sample.phone
+            assert checked_phone(catalog, phone, Site("s", "s"), BaseSettings("b", "b", model.id)) == phone
+            for name, value in phone.settings.items():
+                seen.setdefault(name, set()).add(str(value))
+        for name, support in catalog.family_of(model).settings.items():
+            wanted = support.values or get_args(catalog.settings.rows[name].type)
+            if support.state == "parameter" and catalog.settings.rows[name].json_schema.get("enum"):
+                assert seen[name] == set(map(str, wanted)), name
+            if support.state == "parameter" and catalog.settings.rows[name].type is bool:
+                assert seen[name] == set(map(str, support.values or (False, True))), name
+
+
+def test_the_extremes_of_a_model_have_all_its_lines_and_keys_of_each_type() -> None:
+    catalog = load_catalog(read_folder(shipped_folder("templates")))
+    model = catalog.models["vvx-411"]
+    samples = list(Extremes(catalog).samples(model))
+    room = model.line_keys + model.expansion_modules * model.expansion_keys
+    assert max(len(sample.phone.lines) for sample in samples) == model.lines
+    assert max(len(sample.phone.line_keys) for sample in samples) == room
+    types = {key.type for sample in samples for key in sample.phone.line_keys}
+    assert types == {*catalog.family_of(model).line_key_types, "none"}
+
+
 # ---- hostile templates ----------------------------------------------------------------------------------------------
 
 DEEP = 12
@@ -333,7 +470,7 @@ def test_a_template_without_end_is_stopped_named_and_harms_no_other(
     running: Path, library_in_service: Templates, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The limit of `ztp` is a minute; what happens at it is what counts here.
-    monkeypatch.setattr(library, "TRIAL_SECONDS", 3)
+    monkeypatch.setattr(library, "TRIAL_SECONDS", 10)
     write(running / "templates", MASTER, text)
 
     assert library_in_service.refresh()

@@ -47,6 +47,7 @@ async def test_a_phone_out_of_its_box_finds_its_steady_address(world: World, mac
         (world.url("mtls"), False),
     ]
     assert report["boots"][0]["comes_back_to"] == world.url("mtls")
+    assert report["boots"][1]["changed_in_flash"] == []
     assert {r["server"] for r in report["registrations"]} == {"sip.example.net"}
     assert {r["transport"] for r in report["registrations"]} == {"TLS"}
     assert HOSTILE_PASSWORD not in result.stdout
@@ -60,6 +61,34 @@ async def test_a_configured_phone_trusts_the_ca_of_the_data_folder(world: World)
     assert result.stdout.splitlines()[0] == f"Boot 1 at {world.url('mtls')}"
     assert f"GET\t{VVX}-settings.cfg\t200\t" in result.stdout
     assert "Would register:\n1\t1001\tsip.example.net\tTLS\n2\t1002\t" in result.stdout
+
+
+async def test_a_reboot_is_told_with_its_reason_and_without_a_secret(world: World) -> None:
+    certificate, key = world.device("poly", VVX)
+    arguments = (
+        VVX,
+        "--model",
+        "vvx-411",
+        "--url",
+        world.url("http"),
+        "--cert",
+        certificate,
+        "--key",
+        key,
+        "--factory",
+    )
+    result = await ztp_simulate(world, *arguments)
+    assert result.exit_code == 0, result.stderr
+    boots = [line for line in result.stdout.splitlines() if line.startswith("Boot ")]
+    assert len(boots) == 2
+    because = f": rebooted because device.prov.serverName changed (nothing → {world.url('mtls')}), and "
+    assert boots[1].startswith(f"Boot 2 at {world.url('mtls')}{because}")
+
+    told = json.loads((await ztp_simulate(world, *arguments, "--json")).stdout)["boots"][0]["changed_in_flash"]
+    values = {change["name"]: (change["before"], change["after"]) for change in told}
+    assert values["device.prov.serverName"] == ("nothing", world.url("mtls"))
+    assert values["device.auth.localAdminPassword"] == ("hidden", "hidden")
+    assert "Ad&min1" not in str(told)
 
 
 async def test_a_phone_that_the_server_does_not_know_is_an_exit_code_of_one(world: World) -> None:

@@ -12,7 +12,7 @@ from ztp_server.pki.contexts import https_context, mtls_context
 from ztp_server.pki.makers import DeviceAuthority
 from ztp_server.pki.pair import read_certificate
 from ztp_server.simulator.failure import SimulationFailed
-from ztp_server.simulator.simulation import MAX_STAGES, SimulationReport, simulate
+from ztp_server.simulator.simulation import MAX_PLACES, SimulationReport, simulate
 from ztp_server.simulator.trust import Trust
 
 CFG = f"{MAC}.cfg"
@@ -69,12 +69,12 @@ async def test_a_ca_given_now_takes_the_place_of_the_one_before(
 
 
 async def test_a_phone_is_sent_on_twice_at_most(server: FileServer, serve: Serve) -> None:
-    places = [server, *[await serve() for _ in range(MAX_STAGES)]]
+    places = [server, *[await serve() for _ in range(MAX_PLACES)]]
     for here, there in itertools.pairwise(places):
         here.answers = {CFG: xml(prov__url=there.url, **LINES)}
     report = await run(server)
 
-    assert len(report.stages) == MAX_STAGES
+    assert len(report.stages) == MAX_PLACES
     assert report.failure == "the phone would reboot for ever: sent on each time, " + " → ".join(p.url for p in places)
     assert places[-1].asked == []
 

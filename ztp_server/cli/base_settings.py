@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, local_actor, read_changes, show_json, show_table, with_services
+from ztp_server.cli.common import (
+    data_options,
+    local_actor,
+    read_changes,
+    show_json,
+    show_table,
+    warn_of_custom,
+    warn_of_firmware,
+    with_services,
+)
 from ztp_server.config import DataOptions
 
 
@@ -28,7 +37,13 @@ set_option = click.option("--set", "assignments", multiple=True, metavar="NAME=V
 def add(base_id: str, model: str, name: str, assignments: Sequence[str], data: DataOptions) -> None:
     """Add base settings."""
     changes = read_changes(assignments, ())
-    with_services(data, lambda services: services.base_settings.add(local_actor(), base_id, name, model, changes))
+
+    async def add_it(services: Any) -> None:
+        await services.base_settings.add(local_actor(), base_id, name, model, changes)
+        warn_of_custom(services, model, changes)
+        await warn_of_firmware(services, f"base settings {base_id}", changes)
+
+    with_services(data, add_it)
 
 
 @base_settings.command("edit")
@@ -40,8 +55,14 @@ def add(base_id: str, model: str, name: str, assignments: Sequence[str], data: D
 def edit(base_id: str, name: str | None, assignments: Sequence[str], unset: Sequence[str], data: DataOptions) -> None:
     """Change base settings: a new revision, which every phone on them gets at its next poll."""
     changes = read_changes(assignments, unset)
-    base = with_services(data, lambda services: services.base_settings.edit(local_actor(), base_id, name, changes))
-    click.echo(f"revision {base.revision}")
+
+    async def edit_it(services: Any) -> Any:
+        edited = await services.base_settings.edit(local_actor(), base_id, name, changes)
+        warn_of_custom(services, edited.model, changes)
+        await warn_of_firmware(services, f"base settings {base_id}", changes)
+        return edited
+
+    click.echo(f"revision {with_services(data, edit_it).revision}")
 
 
 @base_settings.command("remove")

@@ -8,7 +8,7 @@ import getpass
 import json
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +89,25 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
             await services.close()
 
     return asyncio.run(run())
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Say on stderr what was done all the same."""
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def warn_of_custom(services: Any, model: str, changes: Mapping[str, Any]) -> None:
+    """Warn of raw parameters among changes that the firmware is not known to have."""
+    from ztp_server.services.custom_parameters import custom_warnings
+
+    warn(custom_warnings(services.templates.catalog, model, changes))
+
+
+async def warn_of_firmware(services: Any, source: str, changes: Mapping[str, Any]) -> None:
+    """Warn of a firmware version among changes that phones will not get."""
+    if "firmware_version" in changes:
+        warn(await services.firmware.warnings_of(source))
 
 
 def local_actor() -> Actor:

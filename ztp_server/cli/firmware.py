@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, local_actor, show_json, show_table, with_services
+from ztp_server.cli.common import data_options, local_actor, show_json, show_table, warn, with_services
 from ztp_server.config import DataOptions
+from ztp_server.domain.firmware import Firmware
 
 
 @click.group()
@@ -25,10 +27,14 @@ def firmware() -> None:
 @data_options
 def add(file: Path, models: Sequence[str], version: str, is_default: bool, data: DataOptions) -> None:
     """Add an image; it is kept under its SHA-256."""
-    images = with_services(
-        data, lambda services: services.firmware.add(local_actor(), file, models, version, is_default)
-    )
-    for image in images:
+
+    async def add_it(services: Any) -> list[Firmware]:
+        added: list[Firmware] = await services.firmware.add(local_actor(), file, models, version, is_default)
+        for image in added:
+            warn(await services.firmware.warnings_of_image(image.model, version))
+        return added
+
+    for image in with_services(data, add_it):
         click.echo(f"{image.model}\t{image.version}\t{image.sha256}")
 
 
@@ -50,4 +56,9 @@ def list_firmware(as_json: bool, data: DataOptions) -> None:
 @data_options
 def remove(model: str, version: str, data: DataOptions) -> None:
     """Remove an image of a model."""
-    with_services(data, lambda services: services.firmware.remove(local_actor(), model, version))
+
+    async def remove_it(services: Any) -> None:
+        await services.firmware.remove(local_actor(), model, version)
+        warn(await services.firmware.warnings_of_image(model, version))
+
+    with_services(data, remove_it)

@@ -17,6 +17,9 @@ from ztp_server.cli.common import (
     read_fields,
     show_json,
     show_table,
+    warn,
+    warn_of_custom,
+    warn_of_firmware,
     with_services,
 )
 from ztp_server.config import DataOptions
@@ -67,8 +70,14 @@ def add(
         line_keys=tuple(map(_key, keys)),
         settings=read_changes(assignments, ()),
     )
-    added = with_services(data, lambda services: services.phones.add(local_actor(), new))
-    click.echo(added.hardware_id)
+
+    async def add_it(services: Any) -> Phone:
+        added: Phone = await services.phones.add(local_actor(), new)
+        warn_of_custom(services, added.model, new.settings)
+        await warn_of_firmware(services, f"phone {added.hardware_id}", new.settings)
+        return added
+
+    click.echo(with_services(data, add_it).hardware_id)
 
 
 @phone.command("edit")
@@ -92,9 +101,13 @@ def edit(
     changes = read_changes(assignments, unset)
     new_lines = tuple(map(_line, lines)) if lines else None
     new_keys = tuple(map(_key, keys)) if keys else None
-    with_services(
-        data, lambda services: services.phones.edit(local_actor(), hardware_id, fields, changes, new_lines, new_keys)
-    )
+
+    async def edit_it(services: Any) -> None:
+        edited = await services.phones.edit(local_actor(), hardware_id, fields, changes, new_lines, new_keys)
+        warn_of_custom(services, edited.model, changes)
+        await warn_of_firmware(services, f"phone {edited.hardware_id}", changes)
+
+    with_services(data, edit_it)
 
 
 @phone.command("remove")
@@ -126,15 +139,28 @@ def list_phones(as_json: bool, data: DataOptions) -> None:
 @click.argument("hardware_id", metavar="MAC")
 @data_options
 def show(hardware_id: str, data: DataOptions) -> None:
-    """Show a phone and its last check-ins."""
+    """Show a phone, its firmware, what its user changed on it, and its last check-ins."""
 
     async def view(services: Any) -> dict[str, Any]:
+        from ztp_server.services.views import firmware_view
+
         found = _view(services, await services.phones.get(hardware_id))
+        firmware = firmware_view(*await services.phones.firmware(hardware_id))
         seen = await services.phones.check_ins(hardware_id)
         columns = ("file", "at", "status", "etag", "address", "proof", "firmware")
-        return {**found, "check_ins": [{c: getattr(row, c) for c in columns} for row in seen]}
+        overrides = await services.overrides.of_phone(hardware_id)
+        check_ins = [{c: getattr(row, c) for c in columns} for row in seen]
+        return {**found, "firmware": firmware, "user_overrides": overrides, "check_ins": check_ins}
 
     show_json(with_services(data, view))
+
+
+@phone.command("clear-overrides")
+@click.argument("hardware_id", metavar="MAC")
+@data_options
+def clear_overrides(hardware_id: str, data: DataOptions) -> None:
+    """Undo what a user changed on a phone or its web page, at its next boot."""
+    with_services(data, lambda services: services.overrides.clear(local_actor(), hardware_id))
 
 
 @phone.command("explain")
@@ -191,6 +217,7 @@ def import_phones(file: Path, mode: str, dry_run: bool, data: DataOptions) -> No
                 progress=lambda done, rows: progress.update(task, completed=done, total=rows),
             ),
         )
+    warn(report.warnings)
     verb = "would be" if dry_run else "were"
     click.echo(f"{report.created} phones {verb} created, {report.updated} updated")
 

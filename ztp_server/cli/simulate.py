@@ -15,6 +15,7 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.errors import NotFound
 from ztp_server.simulator.client import Exchange
 from ztp_server.simulator.failure import shown
+from ztp_server.simulator.flash import Flash
 from ztp_server.simulator.simulation import SimulationReport, Stage, run_simulation
 from ztp_server.vendor_folders import read_folder
 from ztp_server.vendors import load_catalog
@@ -30,7 +31,11 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--url", default="", help="Where DHCP sends the phone.  [default: plain HTTP of the server of the data folder]"
 )
-@click.option("--factory", is_flag=True, help="A phone out of its box: it does not know the server's CA yet.")
+@click.option(
+    "--factory",
+    is_flag=True,
+    help="A phone out of its box: it does not know the server's CA yet, and its flash is empty.",
+)
 @click.option("--ca", type=_FILE, help="CA that a configured phone trusts.  [default: DATA/tls/ca.pem if it is there]")
 @click.option("--roots", type=_FILE, help="CAs that the phone trusts from its factory.")
 @click.option("--cert", type=_FILE, help="The phone's factory certificate, with its key or without.")
@@ -61,6 +66,7 @@ def simulate(
         run_simulation(
             catalog_for(data), mac, model, url,
             ca=trusted, cert=cert, key=key, roots=roots, whole_firmware=whole_firmware,
+            flash=Flash({}) if factory else None,
         )
     )  # fmt: skip
     show_json(_as_json(report)) if as_json else _show(report)
@@ -93,8 +99,11 @@ def _own_ca(data: DataOptions) -> Path | None:
 
 
 def _show(report: SimulationReport) -> None:
+    reason = ""
     for number, stage in enumerate(report.stages, 1):
-        click.echo(f"Boot {number} at {shown(stage.folder)}")
+        because = f": rebooted because {reason}" if reason else ""
+        click.echo(f"Boot {number} at {shown(stage.folder)}{because}")
+        reason = stage.reason
         rows = [_row(exchange, stage) for exchange in stage.boot.exchanges]
         show_table(("Method", "File", "Status", "Bytes", "ms", "Note"), rows)
         click.echo(f"{stage.outcome}\n" if stage.outcome else "")
@@ -125,6 +134,9 @@ def _as_json(report: SimulationReport) -> dict[str, Any]:
                 "exchanges": [asdict(exchange) for exchange in stage.boot.exchanges],
                 "comes_back_to": shown(stage.comes_back_to) or None,
                 "ca_installed": stage.ca_installed,
+                "changed_in_flash": [
+                    {"name": c.name, "before": c.shown(c.before), "after": c.shown(c.after)} for c in stage.changes
+                ],
             }
             for stage in report.stages
         ],

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, local_actor, read_changes, show_json, show_table, with_services
+from ztp_server.cli.common import (
+    data_options,
+    local_actor,
+    read_changes,
+    show_json,
+    show_table,
+    warn_of_firmware,
+    with_services,
+)
 from ztp_server.config import DataOptions
 
 
@@ -41,7 +49,12 @@ def add(site_id: str, name: str, assignments: Sequence[str], data: DataOptions) 
 def edit(site_id: str, name: str | None, assignments: Sequence[str], unset: Sequence[str], data: DataOptions) -> None:
     """Change a site; every phone there is checked against the change first."""
     changes = read_changes(assignments, unset)
-    with_services(data, lambda services: services.sites.edit(local_actor(), site_id, name, changes))
+
+    async def edit_it(services: Any) -> None:
+        await services.sites.edit(local_actor(), site_id, name, changes)
+        await warn_of_firmware(services, f"site {site_id}", changes)
+
+    with_services(data, edit_it)
 
 
 @site.command("remove")

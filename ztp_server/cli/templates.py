@@ -17,32 +17,39 @@ def templates() -> None:
 
 
 @templates.command("check")
+@click.option("--strict", is_flag=True, help="Exit code 1 for warnings as well.")
 @click.option("--json", "as_json", is_flag=True)
 @data_options
-def check(as_json: bool, data: DataOptions) -> None:
-    """Render every file for every model with 0, 1 and all lines, and say what is wrong where."""
-
-    async def found(services: Any) -> Any:
-        return (
-            services.templates.problems(),
-            services.templates.snapshot.outdated,
-            len(services.templates.catalog.models),
-        )
-
-    problems, outdated, models = with_services(data, found)
+def check(strict: bool, as_json: bool, data: DataOptions) -> None:
+    """Render every file for every model with 0, 1 and all lines and every setting at its extremes, and say what is
+    wrong where. Warns of parameters that the firmware is not known to have, in templates and in what is stored."""
+    found, models = with_services(data, _found)
+    errors = [problem for problem in found if problem.severity == "error"]
     if as_json:
-        show_json([asdict(problem) for problem in problems])
+        show_json([asdict(problem) for problem in found])
     else:
-        for problem in problems:
+        for problem in found:
             place = f"{problem.file}:{problem.line}" if problem.line else problem.file
-            click.echo(f"{place}: {problem.reason}", err=True)
-        for name in outdated:
-            click.echo(
-                f"warning: {name}: the shipped file has changed since you copied it; see: ztp templates diff", err=True
-            )
-        if not problems:
+            click.echo(f"{'' if problem in errors else 'warning: '}{place}: {problem.reason}", err=True)
+        if not errors:
             click.echo(f"{models} models render")
-    raise SystemExit(1 if problems else 0)
+    raise SystemExit(1 if errors or (strict and found) else 0)
+
+
+async def _found(services: Any) -> tuple[list[Any], int]:
+    """Everything to be said, and how many models there are."""
+    from ztp_server.services.custom_parameters import stored_warnings
+    from ztp_server.services.template_trial import Problem
+
+    outdated = "the shipped file has changed since you copied it; see: ztp templates diff"
+    catalog = services.templates.catalog
+    stored = stored_warnings(catalog, await services.base_settings.all(), await services.phones.all())
+    found = [
+        *services.templates.problems(),
+        *(Problem(name, 0, outdated, "warning") for name in services.templates.snapshot.outdated),
+        *(Problem(who, 0, complaint, "warning") for who, complaint in stored),
+    ]
+    return found, len(catalog.models)
 
 
 @templates.command("diff")

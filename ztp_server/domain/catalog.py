@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ztp_server.domain.hardware_id import MAC_PATTERN, normalise_mac
+from ztp_server.domain.parameters import ParameterNames
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.vendor import Family, FileRule, FirmwareRule, Model, UploadRule, Vendor
 
@@ -48,10 +49,17 @@ class Seen:
 class Catalog:
     """All vendors, and the questions a request asks of them. Nothing here changes once made."""
 
-    def __init__(self, vendors: Mapping[str, Vendor], settings: SettingsTable, static: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        vendors: Mapping[str, Vendor],
+        settings: SettingsTable,
+        static: Mapping[str, Path],
+        parameters: Mapping[tuple[str, str], ParameterNames],
+    ) -> None:
         self.vendors = vendors
         self.settings = settings
         self.static = static
+        self._parameters = parameters
         self.models: dict[str, Model] = {m.id: m for v in vendors.values() for m in v.model}
         self._vendor_of_model = {m.id: v for v in vendors.values() for m in v.model}
         self._oui = {oui: v.id for v in vendors.values() for oui in v.ouis}
@@ -78,6 +86,14 @@ class Catalog:
 
     def family_of(self, model: Model) -> Family:
         return self.vendor_of(model).family[model.family]
+
+    def parameters_of(self, model: Model) -> ParameterNames:
+        return self._parameters[self.vendor_of(model).id, model.family]
+
+    def has_factory_certificate(self, model: Model) -> bool:
+        """Whether phones of the model leave the factory with a certificate of their own."""
+        family = self.family_of(model)
+        return family.factory_certificate if model.factory_certificate is None else model.factory_certificate
 
     def most_capable(self, family: Family) -> Model:
         """A model with all that some model of the family has: what a profile for all of them may name."""

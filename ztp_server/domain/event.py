@@ -28,7 +28,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
-    """A phone asked for a file, and what it was given. The store keeps the last one of each file."""
+    """A phone asked for a file, and what it was given. The store keeps the last one of each file. `firmware` is what
+    the phone last said it runs, then or earlier."""
 
     mac: str
     file: str

@@ -91,7 +91,8 @@ Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Unavail
 @dataclass(slots=True)
 class Outcome:
     """An answer with what was learnt on the way, for the log and the check-in. `file` is the name of a file of the
-    phone's own in canonical spelling, when a rule of its maker has one."""
+    phone's own in canonical spelling, when a rule of its maker has one. `firmware` is what the User-Agent says,
+    `running` what a proven phone last said it runs, in this request or an earlier one."""
 
     answer: Answer
     mac: str = ""
@@ -99,6 +100,7 @@ class Outcome:
     vendor: str = ""
     proof: str = ""
     firmware: str = ""
+    running: str = ""
     file: str = ""
 
     @property

@@ -70,7 +70,12 @@ def _provisioning_url(text: str) -> str:
     # Phones take no %xx and no credentials they could not spell; a trailing slash that comes and goes reboots them.
     if "%" in text or "?" in text or "@" in text:
         raise ValueError("a URL without user, query or %-escapes")
-    return _url(text).rstrip("/") + "/" if text else text
+    if not text:
+        return text
+    with_slash = _url(text).rstrip("/") + "/"
+    if len(with_slash) > 255:
+        raise ValueError("a URL of at most 255 characters, its slash at the end counted")
+    return with_slash
 
 
 def _unique(values: list[str]) -> list[str]:

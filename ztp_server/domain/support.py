@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ztp_server.domain.clock import ClockRule
+from ztp_server.domain.firmware import is_older
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.settings import CUSTOM, Value
@@ -16,6 +17,8 @@ from ztp_server.errors import BadValue
 
 # What stands in the layers below is a default, which templates can spell.
 ADMINISTRATORS_LAYERS = frozenset({"site", "base settings", "phone"})
+# Our listeners begin at 1.2. What is not known may be good.
+TOO_OLD_TLS = frozenset({"none", "1.0", "1.1"})
 HOUR = 3600
 LAST_PORT = 65_535
 
@@ -57,9 +60,38 @@ def check_clock(family: Family, clock: ClockRule, setting: str, said: str) -> No
     if family.clock == "offset":
         reason = f"{said} has daylight saving by weekday, not proven on {family.name}: {advice}"
         raise BadValue(f"settings.{setting}", reason)
+    if not family.last_week and any(change and change.week == 5 for change in (clock.dst_start, clock.dst_stop)):
+        last = "daylight saving from or to the last week of a month"
+        reason = f"{said} has {last}, not proven on {family.name}: {advice}"
+        raise BadValue(f"settings.{setting}", reason)
     if not clock.within_day or clock.dst_offset != HOUR or _minutes(clock):
         reason = f"{family.name} cannot express the daylight saving of {said}: {advice}"
         raise BadValue(f"settings.{setting}", reason)
+
+
+def keys_of(family: Family, phone: Phone) -> tuple[LineKey, ...]:
+    """The keys of a phone as it gets them. Where the phone needs one for its first line and nobody gave it any, it comes
+    after the others, so that none of them moves."""
+    keys = phone.line_keys
+    is_missing = family.needs_line_key and phone.lines and keys and not any(key.type == "line" for key in keys)
+    return (*keys, LineKey("line", line=1)) if is_missing else keys
+
+
+def key_types(family: Family, model: Model) -> tuple[str, ...]:
+    """The kinds of keys a model takes."""
+    return model.line_key_types or family.line_key_types
+
+
+def speaks_tls(family: Family, model: Model, running: str) -> bool:
+    """Whether a phone that runs this (empty: not known) can come back over TLS. Where that takes some firmware, in doubt
+    not: a phone sent to where it cannot get in would have to be set right by hand."""
+    if model.tls_version in TOO_OLD_TLS:
+        return False
+    return not family.tls_firmware or (bool(running) and not is_older(running, family.tls_firmware))
+
+
+def takes_shared_lines(family: Family, model: Model) -> bool:
+    return family.shared_lines and model.shared_lines
 
 
 def check_phone(family: Family, model: Model, phone: Phone) -> None:
@@ -71,8 +103,9 @@ def check_phone(family: Family, model: Model, phone: Phone) -> None:
         for name in ("user", "auth_user", "display_name", "label"):
             _check_text(family, f"lines.{number}.{name}", f"line.{name}", getattr(line, name) or line.user)
         _check_text(family, f"lines.{number}.password", "line.password", line.password)
-        if line.shared and not family.shared_lines:
-            raise BadValue(f"lines.{number}.shared", f"shared lines are not proven on {family.name}: use custom")
+        if line.shared and not takes_shared_lines(family, model):
+            where = model.name if family.shared_lines else family.name
+            raise BadValue(f"lines.{number}.shared", f"shared lines are not proven on {where}: use custom")
     for number, key in enumerate(phone.line_keys, 1):
         place = f"line_keys.{number}"
         _check_key_type(family, model, place, key.type)
@@ -84,13 +117,13 @@ def check_phone(family: Family, model: Model, phone: Phone) -> None:
 
 def _check_key_order(family: Family, keys: Sequence[LineKey]) -> None:
     """Refuse keys that the phone would lay out in another way."""
-    if family.needs_line_key and keys and not any(key.type == "line" for key in keys):
-        raise BadValue("line_keys.1.type", f"{family.name} needs a key of type line among its keys")
     if family.key_order == "free":
         return
-    ranks = [family.line_key_types.index(key.type) for key in keys]  # type: ignore[arg-type]
+    ranks = [(family.line_key_types.index(key.type), key.line) for key in keys]
     for number, (before, rank) in enumerate(itertools.pairwise(ranks), 2):
-        if rank < before:
+        if rank[0] == before[0] and keys[number - 1].type == "line" and rank < before:
+            raise BadValue(f"line_keys.{number}.line", f"{family.name} has the keys of its lines in their order")
+        if rank[0] < before[0]:
             order = ", ".join(family.line_key_types)
             raise BadValue(f"line_keys.{number}.type", f"{family.name} has its keys in the order {order}")
 
@@ -137,6 +170,8 @@ def _check_value(family: Family, model: Model, name: str, value: Any) -> None:
     if name == "expansion_modules" and value > model.expansion_modules:
         most = f"at most {model.expansion_modules}" if model.expansion_modules else "none"
         raise BadValue("settings.expansion_modules", f"{value}, {model.name} takes {most}")
+    if name == "sip_transport" and value == "tls" and model.tls_version == "none":
+        raise BadValue("settings.sip_transport", f"{model.name} speaks no TLS")
     if name == "codecs":
         _check_codecs(model, value)
 
@@ -150,9 +185,10 @@ def _check_codecs(model: Model, codecs: Sequence[str]) -> None:
 def _check_key_type(family: Family, model: Model, place: str, kind: str) -> None:
     if kind == "none" and model.speed_dial_keys:
         raise BadValue(f"{place}.type", f"{model.name} has two rows of keys, where none leaves no gap: leave it out")
-    if kind not in family.line_key_types:
-        proven = ", ".join(family.line_key_types)
-        raise BadValue(f"{place}.type", f"{kind} is not proven on {family.name} (proven: {proven}): use custom")
+    types = key_types(family, model)
+    if kind not in types:
+        where, proven = model.name if model.line_key_types else family.name, ", ".join(types)
+        raise BadValue(f"{place}.type", f"{kind} is not proven on {where} (proven: {proven}): use custom")
 
 
 def _check_room(wanted: int, room: int, model: Model, what: str) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ztp_server.domain.clock import ClockRule
+from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import CUSTOM
+from ztp_server.domain.support import keys_of
 from ztp_server.domain.vendor import Model, Vendor
 
 
@@ -34,6 +36,7 @@ def template_context(
     clock: ClockRule,
     server: Server,
     steady_url: str,
+    offer: Offer,
 ) -> dict[str, Any]:
     """The names of a template for one phone. `settings` are resolved values, `custom.*` among them."""
     family = vendor.family[model.family]
@@ -42,7 +45,7 @@ def template_context(
         "phone": {"name": phone.name, "mac": phone.hardware_id},
         "lines": [_line(number, line, phone.line_keys) for number, line in enumerate(phone.lines, 1)],
         "unused_lines": [_numbered(number) for number in range(len(phone.lines) + 1, model.lines + 1)],
-        "line_keys": _line_keys(phone.line_keys),
+        "line_keys": _line_keys(keys_of(family, phone)),
         "contacts": [_contact(text) for text in settings["contacts"]],
         "site": {"id": phone.site},
         "model": _model(model),
@@ -51,7 +54,7 @@ def template_context(
         "renders": {name: family.support(name).state == "parameter" for name in settings},
         "custom": {name.removeprefix(CUSTOM): value for name, value in settings.items() if name.startswith(CUSTOM)},
         "clock": clock.as_dict(),
-        "firmware": {"version": settings["firmware_version"], "update": settings["firmware_update"] != "off"},
+        "firmware": {"version": offer.version, "update": offer.update},
     }
 
 
@@ -102,11 +105,14 @@ def _line(number: int, line: Line, keys: Sequence[LineKey]) -> dict[str, Any]:
 
 
 def _line_keys(keys: Sequence[LineKey]) -> list[dict[str, Any]]:
-    """The keys in order, each with its place and its number among the keys of its type (`nth`)."""
+    """The keys in order, each with its place, its number among the keys of its type (`nth`), and its place in its row
+    where line keys have a row and all others have one (`row_index`)."""
     counted: dict[str, int] = {}
+    in_row: dict[bool, int] = {}
     rows = []
     for number, key in enumerate(keys, 1):
         counted[key.type] = nth = counted.get(key.type, 0) + 1
+        in_row[key.type == "line"] = place = in_row.get(key.type == "line", 0) + 1
         rows.append({**_numbered(number), "type": key.type, "value": key.value, "label": key.label or key.value,
-                     "line": key.line, "nth": nth, "nth_index": nth - 1})  # fmt: skip
+                     "line": key.line, "nth": nth, "nth_index": nth - 1, "row_index": place - 1})  # fmt: skip
     return rows

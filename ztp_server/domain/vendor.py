@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ztp_server.domain.hardware_id import MAC_PATTERN
 from ztp_server.domain.line_key import LineKeyType
+from ztp_server.domain.overrides import OverridesRule
 
 CAPTURES = {
     "mac": MAC_PATTERN,
@@ -48,13 +49,16 @@ class Pattern(_Row):
 
 class FileRule(Pattern):
     """A file that is rendered. `serve` says to whom: the proven `phone` itself, anybody (`public`), or any phone
-    at its first knock over plain HTTP (`bootstrap`); `redirect` answers 302 to the steady address instead."""
+    at its first knock over plain HTTP (`bootstrap`); `redirect` answers 302 to the steady address instead.
+    `parameters` says that what it sets are parameters of the phone: attributes in a file of XML, names before `=` in
+    one of lines."""
 
     template: str = ""
     format: Literal["xml", "line", "pem"] = "xml"
     content_type: str = "text/xml"
     serve: Literal["phone", "public", "bootstrap", "redirect"] = "phone"
     bootstrap: str = ""
+    parameters: bool = True
     families: tuple[str, ...] = ()
 
 
@@ -65,19 +69,6 @@ class UploadRule(Pattern):
     max_bytes: int = Field(gt=0, le=16 * 1024 * 1024)
     families: tuple[str, ...] = ()
     kind: Literal["log", "overrides"] = "log"
-
-
-class OverridesRule(_Row):
-    """What may stand in a file of a user's changes (attributes of XML elements). Parameters whose whole name matches
-    one of `drop` are taken out: whoever can send such a file could otherwise take the phone over for good. `empty` is
-    the file that undoes every change."""
-
-    drop: tuple[str, ...] = Field(min_length=1)
-    empty: str
-
-    @cached_property
-    def dropped(self) -> re.Pattern[str]:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in self.drop), re.IGNORECASE)
 
 
 class FirmwareRule(Pattern):
@@ -137,7 +128,8 @@ NOT_LISTED = Support(unproven="not looked into yet")
 
 
 class BootStep(_Row):
-    """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what."""
+    """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what.
+    `overrides` are a user's own changes: read, and above all other files."""
 
     method: Method = "GET"
     path: str = ""
@@ -146,7 +138,21 @@ class BootStep(_Row):
     firmware_in: str = ""
     names: tuple[str, ...] = ()
     reads: bool = False
+    overrides: bool = False
     optional: bool = False
+
+
+class FlashRule(_Row):
+    """Parameters that a phone keeps in flash, and that reboot it when one changes: those whose whole name matches
+    `names`. One counts only while `switch` is 1, and the parameter that `needs` makes of its `{name}`."""
+
+    names: str
+    switch: str = ""
+    needs: str = ""
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.names)
 
 
 class Reading(_Row):
@@ -161,6 +167,7 @@ class Reading(_Row):
     server: str
     transport: str
     enabled: str = ""
+    flash: FlashRule | None = None
 
 
 class Notify(_Row):
@@ -170,13 +177,16 @@ class Notify(_Row):
     restart: str = ""
 
 
+_VERSION: Any = Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)
+
+
 class FirmwareStep(_Row):
     """A phone that runs less than `below` cannot take `target` or later at once: it takes a `via` first. A version of
     fewer numbers stands for all that begin with it."""
 
-    below: str
-    target: str
-    via: str
+    below: str = _VERSION
+    target: str = _VERSION
+    via: str = _VERSION
     models: tuple[str, ...] = ()
 
 
@@ -189,7 +199,8 @@ Fact = Literal[
 class Model(_Row):
     """A row of facts. `codecs` are MIME names; `line_keys` and `lines` are how many the phone has, `expansion_keys` how
     many each of its `expansion_modules` adds. `tls_version` is the newest it speaks. `maximum` is for settings of which
-    it takes less than others of its family. `unproven` names facts that are careful guesses; they are shown as such."""
+    it takes less than others of its family, as are `line_key_types` unless empty, and `shared_lines`. `unproven` names
+    facts that are careful guesses; they are shown as such."""
 
     id: str
     name: str
@@ -202,8 +213,10 @@ class Model(_Row):
     speed_dial_keys: int = 0
     expansion_modules: int = 0
     expansion_keys: int = 0
+    line_key_types: tuple[LineKeyType, ...] = ()
+    shared_lines: bool = True
     last_firmware: str = ""
-    tls_version: Literal["", "1.0", "1.1", "1.2", "1.3"] = ""
+    tls_version: Literal["", "none", "1.0", "1.1", "1.2", "1.3"] = ""
     factory_certificate: bool | None = None
     unproven: tuple[Fact, ...] = ()
     maximum: Mapping[str, int] = {}
@@ -211,18 +224,25 @@ class Model(_Row):
 
 
 class Family(_Row):
-    """Phones that understand the same files. `clock` is what they can be told of daylight saving, `latest_offset` the
-    greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name. Where `key_order` is
-    by_type, the phone lays out its keys itself, in the order of `line_key_types`."""
+    """Phones that understand the same files. `clock` is what they can be told of daylight saving, `last_week` whether
+    that includes the last week of a month, `latest_offset` the greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name. Where `key_order` is
+    by_type, the phone lays out its keys itself, in the order of `line_key_types`. `steady` names the listener its
+    phones come back to: http for a family that cannot be given our CA. One that runs less than `tls_firmware` speaks no
+    TLS that we do, and goes on over http until it has been given that. `bootstrap` is off for a family that gets no file
+    before it is proven."""
 
     name: str
     factory_certificate: bool
+    steady: Literal["", "http"] = ""
+    tls_firmware: str = ""
+    bootstrap: bool = True
     firmware_step: tuple[FirmwareStep, ...] = ()
     line_key_types: tuple[LineKeyType, ...]
     key_order: Literal["free", "by_type"] = "free"
     needs_line_key: bool = False
     shared_lines: bool = False
     clock: Literal["offset", "weekly_dst"]
+    last_week: bool = True
     latest_offset: int = 50_400
     custom_name: str
     boot: tuple[BootStep, ...]
@@ -237,6 +257,10 @@ class Family(_Row):
 
     def support(self, setting: str) -> Support:
         return self.settings.get(setting, NOT_LISTED)
+
+    def firmware_steps(self, model: str) -> tuple[FirmwareStep, ...]:
+        """What one of its models has to load on its way to some version."""
+        return tuple(step for step in self.firmware_step if not step.models or model in step.models)
 
 
 class DemoPhone(_Row):

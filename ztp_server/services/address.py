@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ztp_server.domain.support import speaks_tls
 from ztp_server.domain.template_context import Server
-from ztp_server.domain.vendor import Family, Vendor
+from ztp_server.domain.vendor import Family, Model, Vendor
 from ztp_server.store import Store
 
 _META = "address"
@@ -30,19 +31,33 @@ class ServerAddress:
         """Whether phones elsewhere could not come back: the server has no name but `localhost`."""
         return any("://localhost:" in url for url in self.server.urls.values())
 
-    def steady_url(self, vendor: Vendor, family: Family) -> str:
-        """The listener with client certificates if the family has them and the maker's CA is known, else HTTPS."""
+    def steady_url(self, vendor: Vendor, family: Family, model: Model | None = None, running: str = "") -> str:
+        """The listener that the family names, or plain HTTP for a phone to which TLS would be a dead end; else the one
+        with client certificates, if it has them and the maker's CA is known; else HTTPS."""
+        if family.steady in self.server.urls:
+            return self.server.urls[family.steady]
+        if model and not speaks_tls(family, model, running) and "http" in self.server.urls:
+            return self.server.urls["http"]
         if family.factory_certificate and vendor.id in self.trusted_makers and "mtls" in self.server.urls:
             return self.server.urls["mtls"]
         return self.server.urls.get("https") or self.server.urls.get("mtls") or self.server.urls.get("http", "")
 
-    def phone_url(self, vendor: Vendor, family: Family, proofs: Sequence[str], settings: Mapping[str, Any]) -> str:
+    def phone_url(
+        self,
+        vendor: Vendor,
+        family: Family,
+        model: Model,
+        proofs: Sequence[str],
+        settings: Mapping[str, Any],
+        running: str,
+    ) -> str:
         """The steady address of one phone: its own setting goes first. A phone is not sent to the listener with
         client certificates where its site does not take them as proof."""
-        url: str = settings["provisioning_url"]
-        if not url and "certificate" not in proofs and "https" in self.server.urls:
-            return self.server.urls["https"]
-        return url or self.steady_url(vendor, family)
+        own: str = settings["provisioning_url"]
+        steady = self.steady_url(vendor, family, model, running)
+        if steady == self.server.urls.get("mtls") and "certificate" not in proofs:
+            steady = self.server.urls.get("https", steady)
+        return own or steady
 
 
 async def last_address(store: Store) -> ServerAddress:

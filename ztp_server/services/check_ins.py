@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -26,6 +27,7 @@ class CheckIns:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: dict[tuple[str, str], CheckIn] = {}
+        self._being_written: dict[tuple[str, str], CheckIn] = {}
         self._events: list[tuple[str, str, str]] = []
         self._reported: dict[tuple[str, str, str], float] = {}
 
@@ -43,24 +45,31 @@ class CheckIns:
             etag=answer.etag if isinstance(answer, PhoneFile) else "",
             address=request.address,
             proof=outcome.proof,
-            firmware=outcome.firmware[:64],
+            firmware=outcome.running[:64],
         )
 
-    def report(self, action: str, subject: str, reason: str) -> None:
-        """An event for the administrator, and a line in the log; the same one at most once a minute."""
+    def not_written(self, mac: str, files: Iterable[str]) -> list[CheckIn]:
+        """Check-ins of a phone for these files that are not in the store yet: a phone goes on within the second."""
+        batches = (self._being_written, self._waiting)
+        return [batch[mac, file] for batch in batches for file in files if (mac, file) in batch]
+
+    def report(self, action: str, subject: str, reason: str, *, about: str | None = None) -> None:
+        """An event for the administrator, and a line in the log; the same one at most once a minute. Where a phone
+        chooses the words of the reason, `about` says instead what counts as the same."""
         now = asyncio.get_running_loop().time()
-        key = (action, subject, reason)
+        key = (action, subject, reason if about is None else about)
         if now - self._reported.get(key, -_REPORT_AGAIN_SECONDS) < _REPORT_AGAIN_SECONDS:
             return
         if len(self._reported) > 1000:
             self._reported.clear()
         self._reported[key] = now
-        self._events.append(key)
+        self._events.append((action, subject, reason))
         log.error(action, subject=subject, reason=reason)
 
     async def flush(self) -> None:
         """Write down what waits. What cannot be written now is kept for the next time."""
         waiting, self._waiting = self._waiting, {}
+        self._being_written = waiting
         events, self._events = self._events, []
         if not waiting and not events:
             return
@@ -74,6 +83,8 @@ class CheckIns:
             self._waiting = waiting | self._waiting
             self._events = (events + self._events)[:1000]
             log.warning("check_ins.not_written", reason=str(error))
+        finally:
+            self._being_written = {}
 
     async def run(self) -> None:
         """Flush for ever; cancelled at the end, which flushes once more."""

@@ -20,6 +20,7 @@ from ztp_server.domain.support import (
     check_ports,
     check_room_for_keys,
     check_texts,
+    keys_of,
 )
 from ztp_server.domain.vendor import Family, Model
 from ztp_server.errors import BadValue
@@ -81,7 +82,7 @@ def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Eff
     check_phone(family, model, phone)
     result = effective(catalog, phone, site, base)
     try:
-        check_room_for_keys(model, phone.line_keys, result.plain["expansion_modules"])
+        check_room_for_keys(model, keys_of(family, phone), result.plain["expansion_modules"])
         _check_rendered(family, model, result)
     except BadValue as error:
         value = result.values.get(error.field.removeprefix("settings.").partition(".")[0])

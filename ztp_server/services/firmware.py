@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ztp_server.domain.event import Actor
-from ztp_server.domain.firmware import Firmware, check_version
+from ztp_server.domain.firmware import Firmware, Library, check_version, missing_steps
 from ztp_server.domain.text import check_text
 from ztp_server.services.checks import known_model
 from ztp_server.services.firmware_files import FirmwareFiles
+from ztp_server.services.firmware_warnings import find_warnings
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
 
@@ -51,6 +52,24 @@ class FirmwareService:
             image = await session.firmware.remove(model, version)
             await session.events.add(who.name, "firmware.removed", f"{model} {version}")
         await self._drop_unused(image.sha256)
+
+    async def warnings_of(self, source: str) -> list[str]:
+        """What is wrong with the version that settings name: `site madrid`, `base settings desk`, `phone <MAC>`."""
+        async with self._store.read() as session:
+            return [warning.text for warning in await find_warnings(session) if warning.source == source]
+
+    async def warnings_of_image(self, model: str, version: str) -> list[str]:
+        """What is wrong with settings that name this version for this model, now that the image is there or gone; and
+        what phones need on the way to it."""
+        async with self._store.read() as session:
+            found = [w.text for w in await find_warnings(session) if (w.model, w.version) == (model, version)]
+            library = Library(await session.firmware.all())
+            run = [wish.running for wish in await session.phones.firmware_wishes() if wish.model == model]
+        row = self._templates.catalog.models.get(model)
+        if row is None or library.get(model, version) is None:
+            return found
+        steps = self._templates.catalog.family_of(row).firmware_steps(model)
+        return found + [f"{model}: {text}" for text in missing_steps(version, library.versions(model), steps, run)]
 
     async def scrub(self) -> list[str]:
         """Hash every image again; returns the SHA-256 of those that are damaged or gone."""

@@ -7,7 +7,7 @@ import ipaddress
 from collections import OrderedDict
 from functools import lru_cache
 
-from ztp_server.domain.firmware import Firmware
+from ztp_server.domain.firmware import Library
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneRequest
 from ztp_server.domain.site import LOOPBACK_NETWORKS, Network, Site
@@ -37,7 +37,8 @@ class Fleet:
         self._built_on: tuple[object, ...] = (None, None, None)
         self._sites: list[tuple[Site, tuple[Network, ...]]] | None = None
         self._sites_stale = True
-        self._firmware: dict[tuple[str, str], Firmware] | None = None
+        self._library: Library | None = None
+        self._library_stale = True
 
     async def catch_up(self) -> None:
         """Forget what has changed since the last request, in this process or another."""
@@ -95,17 +96,27 @@ class Fleet:
             return request.certificate is not None and request.certificate.mac == mac
         return await self.at_any_site(request.address)
 
-    async def firmware(self) -> dict[tuple[str, str], Firmware]:
-        """Images by model and version; the default of a model stands under version "". Raises StoreUnavailable."""
-        if self._firmware is not None:
-            return self._firmware
+    async def firmware(self) -> Library:
+        """The images there are; the same object until there are others. Raises StoreUnavailable."""
+        if self._library is None or self._library_stale:
+            return await self._load_library(self._library)
+        return self._library
+
+    def offer_holds(self, known: Known, said: str) -> bool:
+        """Whether what a phone is offered is still that, now that it said what it runs (empty: it did not)."""
+        return known.library is self._library and not self._library_stale and said in ("", known.running)
+
+    async def _load_library(self, before: Library | None) -> Library:
         told = self._told
-        async with self._store.read() as session:
-            images = await session.firmware.all()
-        found = {(image.model, image.version): image for image in images}
-        found |= {(image.model, ""): image for image in images if image.is_default}
-        self._firmware = found if told == self._told else None
-        return found
+        try:
+            async with self._store.read() as session:
+                self._library = Library(await session.firmware.all())
+        except StoreUnavailable:
+            if before is None:
+                raise
+            return before  # Those of better days, as for a phone.
+        self._library_stale = told != self._told
+        return self._library
 
     def _notice_templates(self) -> None:
         built_on = (self._templates.snapshot, self._address.server, self._address.trusted_makers)
@@ -120,7 +131,7 @@ class Fleet:
             if known:
                 known.generation = -1
         elif kind == "firmware":
-            self._firmware = None
+            self._library_stale = True
         else:
             self._sites_stale = True
             self._forget_groups()
@@ -132,12 +143,13 @@ class Fleet:
     async def _load(self, mac: str, before: Known | None) -> Known | None:
         generation, told = self._generation, self._told
         async with self._store.read() as session:
-            phone = await session.phones.find(mac)
+            phone, running = await session.phones.find_running(mac) or (None, "")
             group = await self._group(session, phone, generation) if phone else None
         if phone is None or group is None:
             self._known.pop(mac, None)
             return None
-        known = known_phone(group, self._address, phone)
+        # What it said to this process goes first: it may not be written down yet.
+        known = known_phone(group, self._address, phone, (before.running if before else "") or running)
         # What was read before somebody said "forget" is good for this answer, and not to be remembered.
         known.generation = generation if told == self._told else -1
         if before:

@@ -10,6 +10,7 @@ from ztp_server.services.address import ServerAddress, last_address
 from ztp_server.services.base_settings import BaseSettingsService
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
+from ztp_server.services.overrides import Overrides
 from ztp_server.services.phone_import import PhoneImport
 from ztp_server.services.phones import Phones
 from ztp_server.services.sites import Sites
@@ -28,6 +29,7 @@ class Services:
     base_settings: BaseSettingsService
     phones: Phones
     phone_import: PhoneImport
+    overrides: Overrides
     firmware: FirmwareService
     firmware_files: FirmwareFiles
 
@@ -52,6 +54,7 @@ async def open_services(data: Path, database_url: str, shipped: Path, own_templa
         base_settings=BaseSettingsService(store, templates),
         phones=Phones(store, templates, address),
         phone_import=PhoneImport(store, templates),
+        overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),
         firmware_files=files,
     )

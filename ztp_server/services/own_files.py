@@ -11,6 +11,7 @@ from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.firmware import Library, Offer, choose
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
@@ -21,6 +22,9 @@ from ztp_server.render import Renderer
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.effective import Effective, effective_of, shared_layers
 from ztp_server.vendors import template_name
+
+# Until the library was asked.
+_NO_OFFER = Offer("", "", False, "not looked into yet")
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,27 @@ class Group:
 
 @dataclass(slots=True)
 class Known:
-    """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data)."""
+    """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data). `running`
+    is the firmware it last said it runs, and `offer` what it is offered out of `library`."""
 
     phone: Phone
     group: Group
     effective: Effective
-    steady_url: str
+    address: ServerAddress
+    offer: Offer
+    running: str = ""
+    library: Library | None = None
     generation: int = 0
     files: dict[str, PhoneFile] = field(default_factory=dict)
     last_good: dict[str, PhoneFile] = field(default_factory=dict)
+
+    @property
+    def steady_url(self) -> str:
+        """Where the phone finds us, by what it runs: old firmware may not be able to come over TLS."""
+        group = self.group
+        return self.address.phone_url(
+            group.vendor, group.family, group.model, group.site.proofs, self.effective.plain, self.running
+        )
 
 
 def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -> Group:
@@ -56,10 +72,20 @@ def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -
     return Group(site, vendor, family, model, networks_of(site), layers, effective_of(layers))
 
 
-def known_phone(group: Group, address: ServerAddress, phone: Phone) -> Known:
+def known_phone(group: Group, address: ServerAddress, phone: Phone, running: str = "") -> Known:
     """A phone of a group. Few phones have settings of their own; only theirs are resolved anew. Raises BadValue."""
     own = effective_of([*group.layers, Layer("phone", "phone", phone.settings)]) if phone.settings else group.effective
-    return Known(phone, group, own, address.phone_url(group.vendor, group.family, group.site.proofs, own.plain))
+    return Known(phone, group, own, address, _NO_OFFER, running)
+
+
+def make_offer(known: Known, library: Library, running: str) -> Offer:
+    """What a phone that runs this is offered by its settings."""
+    values, model = known.effective.plain, known.group.model.id
+    wanted = values["firmware_version"] or library.default(model)
+    if values["firmware_update"] == "off":
+        return Offer(wanted, "", False, "firmware_update is off")
+    steps = known.group.family.firmware_steps(model)
+    return choose(running, wanted, library.versions(model), steps, values["firmware_downgrade"])
 
 
 def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) -> PhoneFile:
@@ -72,9 +98,19 @@ def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) 
         clock=known.effective.clock,
         server=server,
         steady_url=known.steady_url,
+        offer=known.offer,
     )
     template = template_name(known.group.vendor.id, known.group.model.family, rule.template)
     return render_file(renderer, rule, template, context, "phone")
+
+
+def own_rules(known: Known) -> dict[str, FileRule]:
+    """The files that are made for one phone, by the names it asks for."""
+    return {
+        rule.pattern.replace("{mac}", known.phone.hardware_id): rule
+        for rule in known.group.vendor.file
+        if rule.serve == "phone" and (not rule.families or known.group.model.family in rule.families)
+    }
 
 
 def render_file(renderer: Renderer, rule: FileRule, template: str, context: Mapping[str, Any], kind: str) -> PhoneFile:

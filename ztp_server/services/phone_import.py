@@ -19,6 +19,7 @@ from ztp_server.domain.site import Site
 from ztp_server.domain.text import switch
 from ztp_server.errors import BadValue, ImportRefused
 from ztp_server.services.checks import checked_phone
+from ztp_server.services.custom_parameters import CustomWarnings
 from ztp_server.services.phone_csv import FIELDS, KEY, LINE, SETTING, Row, read_rows
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
@@ -34,11 +35,12 @@ _GROUPS = {"lines": ("line", "user"), "line_keys": ("key", "type")}
 
 @dataclass
 class Report:
-    """What an import did, or would do."""
+    """What an import did, or would do. `warnings` are what is to be said of rows that are taken all the same."""
 
     created: int = 0
     updated: int = 0
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class PhoneImport:
@@ -81,6 +83,7 @@ class PhoneImport:
             work.take(row)
             if count % _PROGRESS_EVERY == 0 or count == len(rows):
                 progress(count, len(rows))
+        work.report.warnings = work.warnings()
         if work.report.problems:
             raise ImportRefused(file.name, work.report.problems)
         return work
@@ -98,6 +101,7 @@ class _Work:
         self._lines_of: dict[str, int] = {}
         self._create: list[Phone] = []
         self._update: list[Phone] = []
+        self._warnings = CustomWarnings(catalog)
         self.report = Report()
 
     @classmethod
@@ -128,12 +132,16 @@ class _Work:
         if before is not None and self._mode == "create":
             raise BadValue("hardware_id", f"phone {mac} exists already")
         phone = self._checked(_changed(before, row) if before else _new(mac, row))
+        self._warnings.look_at(f"line {row.number}", phone.model, _settings(row))
         if before is None:
             self._create.append(phone)
             self.report.created += 1
         elif phone != before:
             self._update.append(phone)
             self.report.updated += 1
+
+    def warnings(self) -> list[str]:
+        return [f"{rows}: {complaint}" for rows, complaint in self._warnings.lines()]
 
     def _checked(self, phone: Phone) -> Phone:
         site, base = self._sites.get(phone.site), self._bases.get(phone.base_settings)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ztp_server.domain.event import Actor, CheckIn
+from ztp_server.domain.firmware import Library, Offer
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
@@ -16,7 +17,7 @@ from ztp_server.errors import BadValue, Conflict, NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import Changes, changed_settings, checked_phone, known_model
 from ztp_server.services.effective import Effective
-from ztp_server.services.own_files import Known, known_phone, make_file, make_group
+from ztp_server.services.own_files import Known, known_phone, make_file, make_group, make_offer, own_rules
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
@@ -108,17 +109,18 @@ class Phones:
             for name, value in known.effective.values.items()
         ]
 
+    async def firmware(self, hardware_id: str) -> tuple[str, Offer]:
+        """The firmware a phone last said it runs (empty: it never did), and what it is offered. Raises NotFound."""
+        known = await self._known(hardware_id)
+        return known.running, known.offer
+
     async def preview(self, who: Actor, hardware_id: str, file: str | None, reveal: bool) -> dict[str, bytes]:
         """The files a phone would be given, by name: one, or all of its own. Secrets are `***` unless revealed, which
         is written down. Raises NotFound, and TemplateError naming file and line."""
         known = await self._known(hardware_id)
         if not reveal:
             known = replace(known, phone=_without_secrets(known.phone), effective=self._hidden(known.effective))
-        files = {
-            rule.pattern.replace("{mac}", known.phone.hardware_id): rule
-            for rule in known.group.vendor.file
-            if rule.serve == "phone" and (not rule.families or known.group.model.family in rule.families)
-        }
+        files = own_rules(known)
         wanted = {name: rule for name, rule in files.items() if file in (None, name)}
         if not wanted:
             raise NotFound(f"no file {file}; there are: {', '.join(files)}")
@@ -137,11 +139,14 @@ class Phones:
 
     async def _known(self, hardware_id: str) -> Known:
         async with self._store.read() as session:
-            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            phone, running = await session.phones.get_running(HardwareId.parse(hardware_id).value)
             site = await session.sites.get(phone.site)
             base = await session.base_settings.get(phone.base_settings)
+            library = Library(await session.firmware.all())
         model = known_model(self._templates.catalog, phone.model)
-        return known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone)
+        known = known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone, running)
+        known.offer = make_offer(known, library, running)
+        return known
 
     async def _checked(self, session: Session, phone: Phone) -> Phone:
         try:

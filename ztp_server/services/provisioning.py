@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import zlib
-
 from ztp_server.domain.catalog import Candidate, Requested, Seen
 from ztp_server.domain.request import (
     Answer,
-    Kept,
     Outcome,
     PhoneFile,
     PhoneRequest,
     Redirect,
     Refusal,
     StoredFile,
-    TooLarge,
     Unavailable,
 )
 from ztp_server.domain.template_context import bootstrap_context
-from ztp_server.domain.vendor import FileRule, FirmwareRule, UploadRule, Vendor
+from ztp_server.domain.vendor import FileRule, FirmwareRule, Model, UploadRule, Vendor
 from ztp_server.errors import StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns
+from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet, is_loopback, prove
 from ztp_server.services.own_files import Known, make_file, render_file
 from ztp_server.services.templates import Templates
-from ztp_server.store import Store
+from ztp_server.services.uploads import Uploads
 from ztp_server.vendors import template_name
 
 _NOT_THERE = Refusal("no such file")
@@ -39,18 +34,20 @@ class Provisioning:
 
     def __init__(
         self,
-        store: Store,
         templates: Templates,
         address: ServerAddress,
         fleet: Fleet,
         firmware: FirmwareRequests,
+        offers: FirmwareOffers,
+        uploads: Uploads,
         check_ins: CheckIns,
     ) -> None:
-        self._store = store
         self._templates = templates
         self._address = address
         self._fleet = fleet
         self._firmware = firmware
+        self._offers = offers
+        self._uploads = uploads
         self._check_ins = check_ins
 
     async def answer(self, request: PhoneRequest) -> Outcome:
@@ -101,17 +98,22 @@ class Provisioning:
             why = "unknown phone" if could_be_proven and known is None else "no proof"
             return self._bootstrap(request, requested, mac, seen, why)
         outcome.proof, outcome.vendor, outcome.model = proof, known.group.vendor.id, known.group.model.id
+        # Another device on the phone's network says nothing of the phone.
+        said = seen.firmware if seen.vendor == outcome.vendor else ""
+        if not self._fleet.offer_holds(known, said):
+            await self._offers.refresh(known, said)
+        outcome.running = known.running
         if request.listener == "http" and not known.group.site.plain_secrets:
             return self._bootstrap(request, requested, mac, seen, "no secrets over plain HTTP at this site")
         for candidate in requested.candidates:
             if candidate.vendor == known.group.vendor.id and _serves(candidate, known):
                 outcome.file = candidate.rule.pattern.replace("{mac}", mac)
-                return await self._own_file(request, candidate.rule, known)
+                return await self._own_file(request, candidate.rule, known, proof)
         return _NOT_THERE
 
-    async def _own_file(self, request: PhoneRequest, rule: object, known: Known) -> Answer:
+    async def _own_file(self, request: PhoneRequest, rule: object, known: Known, proof: str) -> Answer:
         if isinstance(rule, UploadRule):
-            return await self._upload(request, rule, known)
+            return await self._uploads.answer(request, rule, known, proof)
         if request.method == "PUT" or not isinstance(rule, FileRule):
             return _NOT_THERE
         made = self.render(rule, known)
@@ -134,20 +136,6 @@ class Provisioning:
             known.files[rule.pattern] = made
         return made
 
-    async def _upload(self, request: PhoneRequest, rule: UploadRule, known: Known) -> Answer:
-        if request.method != "PUT":
-            async with self._store.read() as session:
-                body = await session.uploads.get(known.phone.id, rule.pattern)
-            if body is None:
-                return _NOT_THERE
-            return PhoneFile(body, "application/octet-stream", hashlib.sha256(body).hexdigest()[:32], "upload")
-        body = await request.read(rule.max_bytes) if request.read else None
-        if body is None:
-            return TooLarge()
-        packed = await asyncio.to_thread(zlib.compress, body)
-        async with self._store.write() as session:
-            return Kept(await session.uploads.put(known.phone.id, rule.pattern, packed, len(body)))
-
     def _for_everybody(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Answer:
         rule = candidate.rule
         if request.method == "PUT" or not isinstance(rule, FileRule):
@@ -155,6 +143,9 @@ class Provisioning:
         if rule.serve == "bootstrap" and request.listener != "http":
             # A configured phone must not be emptied by it.
             return Refusal("the bootstrap file is for the first knock over plain HTTP")
+        vendor, family_id, _ = self._kind_of_phone(candidate.vendor, seen)
+        if rule.serve == "bootstrap" and not vendor.family[family_id].bootstrap:
+            return Refusal("phones of its family get no bootstrap file")
         if rule.serve not in ("bootstrap", "public"):
             return _NOT_THERE
         return self._generic(rule, rule.template, candidate.vendor, seen)
@@ -172,8 +163,8 @@ class Provisioning:
         return Refusal(why)
 
     def _generic(self, rule: FileRule, template: str, vendor_id: str, seen: Seen) -> PhoneFile:
-        vendor, family_id = self._vendor_and_family(vendor_id, seen)
-        url = self._address.steady_url(vendor, vendor.family[family_id])
+        vendor, family_id, model = self._kind_of_phone(vendor_id, seen)
+        url = self._address.steady_url(vendor, vendor.family[family_id], model, seen.firmware)
         context = bootstrap_context(vendor, self._address.server, url)
         name = template_name(vendor_id, family_id, template)
         kind = "public" if rule.serve == "public" else "bootstrap"
@@ -184,15 +175,16 @@ class Provisioning:
         bootstrap file is; one that came over TLS does."""
         if request.listener == "http":
             return Redirect(self._address.server.urls["http"])
-        vendor, family_id = self._vendor_and_family(candidate.vendor, seen)
-        return Redirect(self._address.steady_url(vendor, vendor.family[family_id]))
+        vendor, family_id, model = self._kind_of_phone(candidate.vendor, seen)
+        return Redirect(self._address.steady_url(vendor, vendor.family[family_id], model, seen.firmware))
 
-    def _vendor_and_family(self, vendor_id: str, seen: Seen) -> tuple[Vendor, str]:
-        """The family the User-Agent names, or the vendor's first."""
+    def _kind_of_phone(self, vendor_id: str, seen: Seen) -> tuple[Vendor, str, Model | None]:
+        """The family and model the User-Agent names, or the vendor's first family."""
         vendor = self._templates.catalog.vendors[vendor_id]
         model = self._templates.catalog.models.get(seen.model)
-        own = model is not None and seen.vendor == vendor_id
-        return vendor, model.family if model and own else next(iter(vendor.family))
+        if model is None or seen.vendor != vendor_id:
+            return vendor, next(iter(vendor.family)), None
+        return vendor, model.family, model
 
     async def _static(self, request: PhoneRequest) -> Answer:
         path = self._templates.catalog.static.get(request.path)

@@ -1,9 +1,10 @@
 """Renders every template for every model in a process of its own, so that a bad template harms nobody.
 
-    python -m ztp_server.services.template_trial FOLDER...
+    python -m ztp_server.services.template_trial quick|thorough FOLDER...
 
-prints one JSON list of problems ({file, line, reason}) and ends with 0. The parent gives it time, memory and output
-limits (templates.py).
+prints one JSON list of problems ({file, line, reason, severity}) and ends with 0. The parent gives it time, memory and
+output limits (templates.py). What a quick trial finds keeps a file out of service; a thorough one, for people, also
+tries every setting at its extremes, and warns of parameters that the firmware is not known to have.
 """
 
 from __future__ import annotations
@@ -16,38 +17,50 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
-from ztp_server.domain.line_key import LineKey
-from ztp_server.domain.phone import Line, Phone
-from ztp_server.domain.site import Site
-from ztp_server.domain.template_context import Server, bootstrap_context, template_context
+from ztp_server.domain.parameters import normalised
+from ztp_server.domain.settings import LONGEST_NAME
+from ztp_server.domain.template_context import bootstrap_context
 from ztp_server.domain.vendor import FileRule, Model, Vendor
 from ztp_server.errors import TemplateError
 from ztp_server.render import Renderer
-from ztp_server.services.effective import effective
+from ztp_server.services.rendered_parameters import parameters, place_of
+from ztp_server.services.template_samples import BARE_SERVER, SERVER, Extremes, Sample, alone, context_of, quick_samples
 from ztp_server.vendor_folders import Folder, read_folder
 from ztp_server.vendors import load_catalog, template_name
 
 MEMORY = 1 << 30
-CPU_SECONDS = 30
+CPU_SECONDS = {"quick": 30, "thorough": 110}
 RENDER_SECONDS = 1.0
-LARGEST_FILE = 1 << 20
-_AWKWARD = "A&B <\"'> é😀"
-_PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-_SERVER = Server(
-    {"mtls": "https://ztp.example.net:8444/", "http": "http://ztp.example.net:8080/"}, _PEM, "ntp.example.net"
-)
+# A directory of a thousand contacts, each as long as may be, comes to more than a million characters.
+LARGEST_FILE = 1 << 22
+# A list of names that belongs to another maker would complain of every one.
+MOST_WARNINGS = 100
 
 
 @dataclass(frozen=True)
 class Problem:
+    """Something wrong with a file. A `warning` keeps nothing out of service."""
+
     file: str
     line: int
     reason: str
+    severity: str = "error"
 
 
-def problems(folder: Folder) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class Rendering:
+    """A template to render, with what it is given. `says` tells people for which phone that is."""
+
+    template: str
+    rule: FileRule
+    model: Model
+    context: dict[str, object]
+    says: str
+    sample: Sample | None = None
+
+
+def problems(folder: Folder, thorough: bool = False) -> Iterator[Problem]:
     """Everything wrong with a folder: each template once, whatever number of models it fails for."""
     yield from (Problem(name, 0, reason) for name, reason in folder.unreadable.items())
     try:
@@ -55,36 +68,117 @@ def problems(folder: Folder) -> Iterator[Problem]:
     except TemplateError as error:
         yield Problem(error.file, error.line, error.reason)
         return
+    trial = _Trial(catalog, Renderer(folder.texts), folder)
     seen: set[tuple[str, int]] = set()
-    for failure in _failures(catalog, Renderer(folder.texts)):
+    for failure in trial.failures(thorough):
         if (failure.file, failure.line) not in seen:
             seen.add((failure.file, failure.line))
             yield Problem(failure.file, failure.line, failure.reason)
+    yield from trial.warnings
 
 
-def _failures(catalog: Catalog, renderer: Renderer) -> Iterator[TemplateError]:
-    refused: set[tuple[str, str]] = set()
-    for vendor in catalog.vendors.values():
-        for name, rule in templates_of(vendor):
-            try:
-                renderer.check(name, rule.format)
-            except TemplateError as problem:
-                refused.add((name, rule.format))
-                yield problem
-    for model in catalog.models.values():
-        vendor = catalog.vendor_of(model)
-        for rule in vendor.file:
-            if model.family not in (rule.families or vendor.family):
-                continue
-            for template, context in _trials(catalog, model, rule):
-                name = template_name(vendor.id, model.family, template)
-                if (name, rule.format) in refused:
-                    continue  # what may not run is not run, not even here; what failed once fails for others too
+class _Trial:
+    """All templates of a folder on trial. `warnings` grow as files are rendered."""
+
+    def __init__(self, catalog: Catalog, renderer: Renderer, folder: Folder) -> None:
+        self._catalog = catalog
+        self._renderer = renderer
+        self._folder = folder
+        self._warned: set[tuple[str, str]] = set()
+        self.warnings: list[Problem] = []
+
+    def failures(self, thorough: bool) -> Iterator[TemplateError]:
+        refused: set[tuple[str, str]] = set()
+        for vendor in self._catalog.vendors.values():
+            for name, rule in templates_of(vendor):
                 try:
-                    _render(renderer, name, rule.format, context)
+                    self._renderer.check(name, rule.format)
                 except TemplateError as problem:
                     refused.add((name, rule.format))
-                    yield TemplateError(problem.file, problem.line, f"{problem.reason} (for {model.id})")
+                    yield problem
+        for rendering in renderings(self._catalog, thorough):
+            which = (rendering.template, rendering.rule.format)
+            if which in refused:
+                continue  # what may not run is not run, not even here; what failed once fails for others too
+            try:
+                body = _render(self._renderer, rendering)
+            except TemplateError as problem:
+                refused.add(which)
+                yield TemplateError(problem.file, problem.line, f"{problem.reason} ({self._told(rendering, problem)})")
+                continue
+            if thorough and rendering.rule.parameters:
+                self._look_at_names(rendering, body)
+
+    def _told(self, rendering: Rendering, problem: TemplateError) -> str:
+        """For which model and sample a template fails, and if one setting alone does it, which."""
+        says = f"for {rendering.model.id}, {rendering.says}"
+        if rendering.sample is None or isinstance(problem.__cause__, TimeoutError):
+            return says
+        for setting, sample in alone(rendering.sample):
+            context = context_of(self._catalog, sample)
+            try:
+                self._renderer.render(rendering.template, rendering.rule.format, context, LARGEST_FILE)
+            except TemplateError:
+                return f"{says}: {setting}"
+        return says
+
+    def _look_at_names(self, rendering: Rendering, body: bytes) -> None:
+        """Warn once in a family of a parameter it is not known to have, and of a value it is not known to take."""
+        known = self._catalog.parameters_of(rendering.model)
+        custom = rendering.context["custom"]
+        assert isinstance(custom, dict)
+        for name, value in parameters(body, rendering.rule.format):
+            which = (rendering.model.family, normalised(name))
+            if name in custom or which in self._warned or len(self._warned) >= MOST_WARNINGS:
+                continue
+            complaint = known.complaint(name, value)
+            if complaint:
+                self._warned.add(which)
+                shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+                file, line = self._place_of(rendering, name)
+                said = f"{shown}: {complaint} (for {rendering.model.id}, {rendering.says})"
+                self.warnings.append(Problem(file, line, said, "warning"))
+
+    def _place_of(self, rendering: Rendering, name: str) -> tuple[str, int]:
+        if len(name) > LONGEST_NAME:
+            return rendering.template, 0
+        parts = self._renderer.parts(rendering.template, rendering.rule.format)
+        return place_of(name, [(part, self._folder.texts[part]) for part in parts])
+
+
+def renderings(catalog: Catalog, thorough: bool) -> Iterator[Rendering]:
+    """Every template of every model with each of its samples."""
+    extremes = Extremes(catalog)
+    for model in catalog.models.values():
+        vendor = catalog.vendor_of(model)
+        rules = [rule for rule in vendor.file if model.family in (rule.families or vendor.family)]
+        for rule in rules:
+            yield from _bootstraps(catalog, model, rule)
+        own = [rule for rule in rules if rule.template and rule.serve == "phone"]
+        for sample in quick_samples(catalog, model):
+            yield from _of_sample(catalog, model, own, sample, None)
+        for sample in extremes.samples(model) if thorough else ():
+            yield from _of_sample(catalog, model, own, sample, sample)
+
+
+def _of_sample(
+    catalog: Catalog, model: Model, rules: list[FileRule], sample: Sample, to_blame: Sample | None
+) -> Iterator[Rendering]:
+    context = context_of(catalog, sample)
+    for rule in rules:
+        name = template_name(catalog.vendor_of(model).id, model.family, rule.template)
+        yield Rendering(name, rule, model, context, sample.says, to_blame)
+
+
+def _bootstraps(catalog: Catalog, model: Model, rule: FileRule) -> Iterator[Rendering]:
+    """What is the same for every phone, from a server with everything and from one with the least."""
+    vendor = catalog.vendor_of(model)
+    templates = [rule.bootstrap, rule.template if rule.serve in ("bootstrap", "public") else ""]
+    for template in filter(None, templates):
+        name = template_name(vendor.id, model.family, template)
+        for server, says in ((SERVER, "a bootstrap file"), (BARE_SERVER, "a bootstrap file without CA and NTP")):
+            context = bootstrap_context(vendor, server, server.urls["mtls"])
+            yield Rendering(name, rule, model, context, says)
 
 
 def templates_of(vendor: Vendor) -> Iterator[tuple[str, FileRule]]:
@@ -95,11 +189,11 @@ def templates_of(vendor: Vendor) -> Iterator[tuple[str, FileRule]]:
                 yield template_name(vendor.id, family_id, template), rule
 
 
-def _render(renderer: Renderer, name: str, file_format: str, context: dict[str, object]) -> None:
+def _render(renderer: Renderer, rendering: Rendering) -> bytes:
     """Render with limits. Raises TemplateError, for one without end as well."""
     signal.setitimer(signal.ITIMER_VIRTUAL, RENDER_SECONDS)
     try:
-        renderer.render(name, file_format, context, LARGEST_FILE)
+        return renderer.render(rendering.template, rendering.rule.format, rendering.context, LARGEST_FILE)
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
@@ -108,50 +202,14 @@ def _out_of_time(_number: int, _frame: object) -> None:
     raise TimeoutError(f"takes longer than {RENDER_SECONDS} s")
 
 
-def _trials(catalog: Catalog, model: Model, rule: FileRule) -> Iterator[tuple[str, dict[str, object]]]:
-    bootstrap = bootstrap_context(catalog.vendor_of(model), _SERVER, _SERVER.urls["mtls"])
-    if rule.bootstrap:
-        yield rule.bootstrap, bootstrap
-    if rule.template and rule.serve in ("bootstrap", "public"):
-        yield rule.template, bootstrap
-    elif rule.template:
-        for lines in sorted({0, 1, model.lines}):
-            yield rule.template, sample_context(catalog, model, lines)
-
-
-def sample_context(catalog: Catalog, model: Model, lines: int) -> dict[str, object]:
-    """A made-up phone with so many lines, every kind of key and awkward text: what a template must cope with."""
-    vendor, family = catalog.vendor_of(model), catalog.family_of(model)
-    zone = "Europe/Madrid" if family.clock == "weekly_dst" else "Asia/Kolkata"
-    settings = {"sip_server": "sip.example.net", "sip_server_secondary": "sip2.example.net", "time_zone": zone,
-                "sntp_servers": ["ntp.example.net", "ntp2.example.net"], "tls_ca": _PEM, "mwi_address": "*97",
-                "admin_password": "s3cret-Pass", "outbound_proxy": "proxy.example.net:5061", "held_enabled": True,
-                "syslog_server": "log.example.net:514", "digit_map": "xxx", "custom.a.b": _AWKWARD}  # fmt: skip
-    phone = Phone(
-        name=_AWKWARD, hardware_id="0004f2aabbcc", model=model.id, site="s", base_settings="b",
-        lines=tuple(Line(f"10{n:02}", password=_AWKWARD, display_name=_AWKWARD) for n in range(1, lines + 1)),
-        line_keys=_sample_keys(model, family.line_key_types, lines),
-    )  # fmt: skip
-    result = effective(catalog, phone, Site("s", "s", settings=settings), BaseSettings("b", "b", model.id))
-    return template_context(
-        phone=phone, vendor=vendor, model=model, settings=result.plain, clock=result.clock,
-        server=_SERVER, steady_url=_SERVER.urls["mtls"],
-    )  # fmt: skip
-
-
-def _sample_keys(model: Model, types: tuple[str, ...], lines: int) -> tuple[LineKey, ...]:
-    keys = [LineKey("line", line=n) for n in range(1, min(lines, model.line_keys) + 1)] if "line" in types else []
-    others = [kind for kind in types if kind != "line"]
-    room = model.line_keys + model.speed_dial_keys - len(keys)
-    keys += [LineKey(others[n % len(others)], value=f"20{n:02}", label=_AWKWARD) for n in range(room) if others]
-    return tuple(keys)
-
-
 def main() -> None:
+    depth, *folders = sys.argv[1:]
+    limit = CPU_SECONDS[depth]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     signal.signal(signal.SIGVTALRM, _out_of_time)
-    json.dump([asdict(problem) for problem in problems(read_folder(*map(Path, sys.argv[1:])))], sys.stdout)
+    found = problems(read_folder(*map(Path, folders)), depth == "thorough")
+    json.dump([asdict(problem) for problem in found], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from ztp_server.vendor_folders import Folder, read_folder
 from ztp_server.vendors import load_catalog
 
 TRIAL_SECONDS = 40
+# For people, who would rather wait than hear nothing.
+THOROUGH_SECONDS = 120
 _LARGEST_REPORT = 1 << 20
 
 
@@ -73,8 +75,8 @@ class Templates:
         return True
 
     def problems(self) -> list[Problem]:
-        """Everything wrong with the files as they are now, whatever is in service."""
-        return try_out(read_folder(self._shipped, self._own))
+        """Everything wrong with the files as they are now, whatever is in service, and what is to be warned of."""
+        return try_out(read_folder(self._shipped, self._own), thorough=True)
 
     def overrides(self) -> list[tuple[str, str, bool]]:
         """Each own file that covers a shipped one: its name, a unified diff, and whether the shipped one changed."""
@@ -187,14 +189,14 @@ class Templates:
         return {n for n in own.texts if n in shipped and n in known and known[n] != _sha256(shipped[n])}
 
 
-def try_out(folder: Folder) -> list[Problem]:
+def try_out(folder: Folder, thorough: bool = False) -> list[Problem]:
     """Render everything in a child process with limits of time, memory and output, and say what is wrong."""
     if folder.unreadable:
         return [Problem(name, 0, reason) for name, reason in folder.unreadable.items()]
     with tempfile.TemporaryDirectory(prefix="ztp-templates-") as scratch:
         for name, text in folder.texts.items():
             _write(Path(scratch) / name, text)
-        return _run_trial(scratch)
+        return _run_trial(scratch, thorough)
 
 
 def _without(folder: Folder, blamed: set[str], stand_in: Mapping[str, str]) -> Folder:
@@ -204,12 +206,13 @@ def _without(folder: Folder, blamed: set[str], stand_in: Mapping[str, str]) -> F
     return replace(folder, texts=texts, unreadable={})
 
 
-def _run_trial(folder: str) -> list[Problem]:
-    command = [sys.executable, "-m", "ztp_server.services.template_trial", folder]
+def _run_trial(folder: str, thorough: bool) -> list[Problem]:
+    depth, seconds = ("thorough", THOROUGH_SECONDS) if thorough else ("quick", TRIAL_SECONDS)
+    command = [sys.executable, "-m", "ztp_server.services.template_trial", depth, folder]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=TRIAL_SECONDS, cwd=Path(__file__).parents[2])
+        done = subprocess.run(command, capture_output=True, timeout=seconds, cwd=Path(__file__).parents[2])
     except subprocess.TimeoutExpired:
-        return [Problem("templates", 0, f"rendering takes longer than {TRIAL_SECONDS} s")]
+        return [Problem("templates", 0, f"rendering takes longer than {seconds} s")]
     if done.returncode != 0 or len(done.stdout) > _LARGEST_REPORT:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         return [Problem("templates", 0, f"rendering failed: {' '.join(last)[:300] or f'exit code {done.returncode}'}")]

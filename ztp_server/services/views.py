@@ -7,6 +7,7 @@ from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.firmware import Offer
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.site import Site
@@ -37,6 +38,11 @@ def _line_view(line: Line) -> dict[str, Any]:
     return {**shown, "shared": True} if line.shared else shown
 
 
+def firmware_view(running: str, offer: Offer) -> dict[str, str]:
+    """What a phone runs, is to run, and is offered now; `offered` is empty when it keeps what it runs."""
+    return {"running": running, "wanted": offer.wanted, "offered": offer.version, "reason": offer.reason}
+
+
 def site_view(site: Site, table: SettingsTable) -> dict[str, Any]:
     return {**asdict(site), "settings": table.redacted(site.settings)}
 
@@ -56,7 +62,14 @@ def model_view(model: Model, catalog: Catalog) -> dict[str, Any]:
         "lines": model.lines,
         "line_keys": model.line_keys,
         "speed_dial_keys": model.speed_dial_keys,
+        "expansion_modules": model.expansion_modules,
+        "expansion_keys": model.expansion_keys,
+        "line_key_types": list(family.line_key_types),
+        "last_firmware": model.last_firmware,
+        "tls_version": model.tls_version,
+        "unproven": list(model.unproven),
         "codecs": list(model.codecs),
-        "factory_certificate": family.factory_certificate,
+        "factory_certificate": catalog.has_factory_certificate(model),
+        "held": family.support("held_enabled").state == "parameter",
         "notify": family.notify.model_dump(),
     }

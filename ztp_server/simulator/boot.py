@@ -52,7 +52,13 @@ class _Walk:
         self._phone = phone
         self._folder = folder
         self._take_image = take_image if whole_images else take_header
-        self.parameters: dict[str, str] = {}
+        self._of_files: dict[str, str] = {}
+        self._overrides: dict[str, str] = {}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What holds so far: a user's own changes go above every file."""
+        return {**self._of_files, **self._overrides}
 
     async def take(self, step: BootStep) -> None:
         """Ask what a step says. A step that points to a parameter which no file gave asks nothing."""
@@ -94,11 +100,14 @@ class _Walk:
     def _use(self, step: BootStep, exchange: Exchange, body: bytes) -> None:
         if not exchange.succeeded:
             self._check_missed(step, exchange)
-        elif step.reads:
+        elif step.reads or step.overrides:
             found = read_parameters(exchange.url, self._phone.family.reading.format, body)
             exchange.note = exchange.note or f"{len(found)} parameters"
             # What was read first stands: makers let the file further left in a list win.
-            self.parameters = {**found, **self.parameters}
+            if step.overrides:
+                self._overrides = {**found, **self._overrides}
+            else:
+                self._of_files = {**found, **self._of_files}
 
     def _check_missed(self, step: BootStep, exchange: Exchange) -> None:
         """Go on without an optional file. Raises SimulationFailed for any other."""

@@ -14,12 +14,13 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class SimulatedPhone:
-    """What a simulated phone is, and how it writes its own name. `mac` is 12 lower-case hex digits."""
+    """What a simulated phone is, and how it writes its own name. `mac` is 12 lower-case hex digits; without a
+    `firmware` it runs something old, though none that TLS is beyond."""
 
     vendor: Vendor
     model: Model
     mac: str
-    firmware: str = "1.0.0.0"
+    firmware: str = ""
 
     @property
     def family(self) -> Family:
@@ -36,7 +37,7 @@ class SimulatedPhone:
             "MAC": self.mac.upper(),
             "model": self.model.user_agent,
             "part": self.model.part,
-            "firmware": self.firmware,
+            "firmware": self.firmware or self.family.tls_firmware or "1.0.0.0",
         }
         try:
             return _PLACEHOLDER.sub(lambda found: {**own, **words}[found[1]], pattern)

@@ -32,7 +32,7 @@ class Session:
         self.sites = SiteStore(connection, vault)
         self.base_settings = BaseSettingsStore(connection, vault)
         self.firmware = FirmwareStore(connection)
-        self.uploads = UploadStore(connection)
+        self.uploads = UploadStore(connection, vault)
         self.check_ins = CheckInStore(connection)
         self.events = EventStore(connection)
         self.meta = MetaStore(connection)

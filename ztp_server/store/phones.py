@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.domain.firmware import FirmwareWish
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.errors import Conflict, NotFound
 from ztp_server.store.changes import record
-from ztp_server.store.schema import lines, phones
+from ztp_server.store.schema import check_ins, lines, phones
 from ztp_server.store.vault import Vault
 
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
@@ -29,18 +30,28 @@ class PhoneStore:
 
     async def get(self, hardware_id: str) -> Phone:
         """Raises NotFound."""
-        found = await self.find(hardware_id)
+        return (await self.get_running(hardware_id))[0]
+
+    async def get_running(self, hardware_id: str) -> tuple[Phone, str]:
+        """The phone, and the firmware it last said it runs. Raises NotFound."""
+        found = await self.find_running(hardware_id)
         if found is None:
             raise NotFound(f"no phone {hardware_id}")
         return found
 
     async def find(self, hardware_id: str) -> Phone | None:
-        """The phone with its lines, in one query; this is what a request of a phone costs."""
+        """The phone with its lines."""
+        found = await self.find_running(hardware_id)
+        return found[0] if found else None
+
+    async def find_running(self, hardware_id: str) -> tuple[Phone, str] | None:
+        """The phone with its lines, and the firmware it last said it runs (empty: it never did), in one query; this is
+        what a request of a phone costs."""
         rows = (await self._connection.execute(_WITH_LINES, {"hardware_id": hardware_id})).all()
         if not rows:
             return None
         own = tuple(self._line(row._mapping, "l_") for row in rows if row.l_position is not None)
-        return self._phone(rows[0]._mapping, own)
+        return self._phone(rows[0]._mapping, own), rows[0].running or ""
 
     async def all(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
         """Phones by hardware ID, all or those of a site or of base settings."""
@@ -50,6 +61,18 @@ class PhoneStore:
         if base_settings is not None:
             query = query.where(phones.c.base_settings_id == base_settings)
         return await self._select(query)
+
+    async def firmware_wishes(self) -> list[FirmwareWish]:
+        """What every phone has to do with firmware, without its lines and secrets."""
+        own = phones.c.settings
+        query = sa.select(
+            *(phones.c.hardware_id, phones.c.model, phones.c.site_id, phones.c.base_settings_id),
+            own["firmware_version"].as_string().label("version"),
+            own["firmware_downgrade"].as_boolean().label("downgrade"),
+            _RUNNING,
+        ).order_by(phones.c.hardware_id)
+        rows = (await self._connection.execute(query)).all()
+        return [FirmwareWish(*row[:6], row.running or "") for row in rows]
 
     async def taken(self, hardware_ids: Iterable[str]) -> set[str]:
         """Which of these hardware IDs have a phone already."""
@@ -159,8 +182,17 @@ def _line_place(phone_id: str, position: int) -> str:
     return f"lines/{phone_id}/{position}"
 
 
+# A check-in from before the phone first said what it runs has no version: boot loaders do not say.
+_RUNNING = (
+    sa.select(check_ins.c.firmware)
+    .where(check_ins.c.hardware_id == phones.c.hardware_id, check_ins.c.firmware != "")
+    .order_by(check_ins.c.at.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("running")
+)
 _WITH_LINES = (
-    sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns))
+    sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns), _RUNNING)
     .outerjoin(lines, lines.c.phone_id == phones.c.id)
     .where(phones.c.hardware_id == sa.bindparam("hardware_id"))
     .order_by(lines.c.position)

@@ -1,19 +1,32 @@
-"""Files that phones sent: logs. Each belongs to one phone."""
+"""Files that phones sent: logs as they are, and what their users changed, sealed. Each belongs to one phone."""
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.store.schema import uploads
+from ztp_server.store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class StoredParameters:
+    """Parameters of one file, and when they came."""
+
+    at: datetime
+    parameters: Mapping[str, str]
 
 
 class UploadStore:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
         self._connection = connection
+        self._vault = vault
 
     async def get(self, phone_id: str, name: str) -> bytes | None:
         query = sa.select(uploads.c.body).where(uploads.c.phone_id == phone_id, uploads.c.name == name)
@@ -28,3 +41,22 @@ class UploadStore:
         row = {"phone_id": phone_id, "name": name, "body": body, "size": size}
         await self._connection.execute(sa.insert(uploads).values(row | {"at": datetime.now(UTC)}))
         return removed.rowcount == 0
+
+    async def get_parameters(self, phone_id: str, name: str) -> StoredParameters | None:
+        """What `put_parameters` kept. Raises StoreUnavailable when it does not open with this key."""
+        query = sa.select(uploads).where(uploads.c.phone_id == phone_id, uploads.c.name == name)
+        row = (await self._connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        text = self._vault.open(row.body.decode("latin-1"), _place(phone_id, name))
+        return StoredParameters(row.at, json.loads(text))
+
+    async def put_parameters(self, phone_id: str, name: str, parameters: Mapping[str, str]) -> bool:
+        """Keep parameters, encrypted, instead of those of that name; returns whether there were none."""
+        text = json.dumps(dict(parameters), sort_keys=True)
+        sealed = self._vault.seal(text, _place(phone_id, name)).encode()
+        return await self.put(phone_id, name, sealed, len(text))
+
+
+def _place(phone_id: str, name: str) -> str:
+    return f"uploads/{phone_id}/{name}"

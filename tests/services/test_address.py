@@ -1,0 +1,52 @@
+"""Which listener a phone comes back to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.simulator.conftest import make_phone
+from ztp_server.domain.settings_table import PRODUCT_SETTINGS
+from ztp_server.domain.template_context import Server
+from ztp_server.services.address import ServerAddress
+
+URLS = {kind: f"{kind}://ztp.example.net/" for kind in ("http", "https", "mtls")}
+OWN = "https://phones.example.org/"
+
+
+def phone_url(steady: str, *listeners: str, proofs: tuple[str, ...] = ("certificate", "network"), own: str = "") -> str:
+    phone = make_phone()
+    family: Any = phone.family.model_copy(update={"steady": steady})
+    address = ServerAddress(Server({kind: URLS[kind] for kind in listeners}, "PEM"), {phone.vendor.id})
+    settings = {**PRODUCT_SETTINGS.defaults(), "provisioning_url": own}
+    return address.phone_url(phone.vendor, family, phone.model, proofs, settings, "")
+
+
+@pytest.mark.parametrize(
+    ("steady", "listeners", "expected"),
+    [
+        ("", ("http", "https", "mtls"), "mtls"),
+        ("", ("http", "https"), "https"),
+        ("", ("http",), "http"),
+        ("http", ("http", "https", "mtls"), "http"),
+        # Where that door is closed there is no better one than those that are open.
+        ("http", ("https", "mtls"), "mtls"),
+    ],
+)
+def test_a_phone_comes_back_to_the_listener_that_its_family_names_or_else_to_the_safest(
+    steady: str, listeners: tuple[str, ...], expected: str
+) -> None:
+    assert phone_url(steady, *listeners) == URLS[expected]
+
+
+def test_a_site_without_certificates_as_proof_sends_nobody_to_their_listener() -> None:
+    assert phone_url("", "http", "https", "mtls", proofs=("network",)) == URLS["https"]
+    assert phone_url("", "http", "mtls", proofs=("network",)) == URLS["mtls"]
+    assert phone_url("http", "http", "https", "mtls", proofs=("network",)) == URLS["http"]
+
+
+@pytest.mark.parametrize("steady", ["", "http"])
+def test_an_address_of_its_own_goes_before_everything(steady: str) -> None:
+    assert phone_url(steady, "http", "https", "mtls", own=OWN) == OWN
+    assert phone_url(steady, "http", "https", "mtls", own=URLS["mtls"], proofs=("network",)) == URLS["mtls"]

@@ -1,0 +1,58 @@
+"""What users changed on their phones, for administrators: shown and cleared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ztp_server.domain.event import Actor
+from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.overrides import OverridesRule, shown, sift
+from ztp_server.domain.phone import Phone
+from ztp_server.domain.vendor import UploadRule
+from ztp_server.errors import NotFound
+from ztp_server.services.templates import Templates
+from ztp_server.store import Store
+
+
+class Overrides:
+    def __init__(self, store: Store, templates: Templates) -> None:
+        self._store = store
+        self._templates = templates
+
+    async def of_phone(self, hardware_id: str) -> dict[str, dict[str, Any]]:
+        """By the end of a file's name (`-phone.cfg`) what a user changed and when it came: as the phone would be given
+        it now, secrets as `***`. Raises BadValue for what is no hardware ID, and NotFound."""
+        found: dict[str, dict[str, Any]] = {}
+        async with self._store.read() as session:
+            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            for rule, overrides in self._rules(phone):
+                kept = await session.uploads.get_parameters(phone.id, rule.pattern)
+                if kept:
+                    parameters = shown(sift(overrides, kept.parameters).kept)
+                    found[rule.pattern.replace("{mac}", "")] = {"at": kept.at, "parameters": parameters}
+        return found
+
+    async def clear(self, who: Actor, hardware_id: str) -> None:
+        """Undo what a user changed: at its next boot the phone is given empty files. With none at all it would keep
+        what it has and send that again. Raises BadValue for what is no hardware ID, and NotFound, also for a phone
+        whose changes are never kept."""
+        async with self._store.write() as session:
+            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            rules = self._rules(phone)
+            if not rules:
+                raise NotFound(f"phone {phone.hardware_id}: its family sends no changes of its user")
+            for rule, _overrides in rules:
+                await session.uploads.put_parameters(phone.id, rule.pattern, {})
+            await session.events.add(who.name, "overrides.cleared", phone.hardware_id)
+
+    def _rules(self, phone: Phone) -> list[tuple[UploadRule, OverridesRule]]:
+        catalog = self._templates.catalog
+        model = catalog.models.get(phone.model)
+        if model is None:
+            return []
+        vendor = catalog.vendor_of(model)
+        return [
+            (rule, vendor.overrides)
+            for rule in vendor.upload
+            if rule.kind == "overrides" and vendor.overrides and (not rule.families or model.family in rule.families)
+        ]
