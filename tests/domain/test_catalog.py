@@ -19,20 +19,21 @@ MAC = "0004f2aabbcc"
 @pytest.mark.parametrize(
     ("user_agent", "seen"),
     [
-        # reference/poly.md, A2: every family; only VVX is in the catalogue now.
+        # reference/poly.md, A2: every family.
         ("FileTransport PolycomVVX-VVX_500-UA/5.9.7.4477 Type/Application", Seen("poly", "vvx-500", "5.9.7.4477")),
         ("FileTransport PolycomVVX-VVX_500-UA/5.9.7.47435 Type/Updater", Seen("poly", "vvx-500", "")),
         ("FileTransport PolycomSoundPointIP-SPIP_550-UA/4.0.15.1047 (SN:0004a11a1a1a) Type/Application",
-         Seen("poly", "", "4.0.15.1047", "0004a11a1a1a")),
-        ("FileTransport PolycomSoundPointIP-SPIP_335-UA/3.2.1.0078", Seen("poly", "", "3.2.1.0078")),
+         Seen("poly", "soundpoint-ip-550", "4.0.15.1047", "0004a11a1a1a")),
+        ("FileTransport PolycomSoundPointIP-SPIP_335-UA/3.2.1.0078", Seen("poly", "soundpoint-ip-335", "3.2.1.0078")),
         ("FileTransport PolycomSoundStationIP-SSIP_6000-UA/4.0.4.2906 Type/Application",
-         Seen("poly", "", "4.0.4.2906")),
-        ("FileTransport PolycomSoundStationIP-SSIP_6000-UA/5.0.3.1667 Type/Updater", Seen("poly", "", "")),
+         Seen("poly", "soundstation-ip-6000", "4.0.4.2906")),
+        ("FileTransport PolycomSoundStationIP-SSIP_6000-UA/5.0.3.1667 Type/Updater",
+         Seen("poly", "soundstation-ip-6000", "")),
         ("FileTransport PolycomRealPresenceTrio-Trio_8800-UA/7.2.2.1094 (SN:12345) Type/Application",
-         Seen("poly", "", "7.2.2.1094", "")),
+         Seen("poly", "trio-8800", "7.2.2.1094", "")),
         ("FileTransport PolyCCX-CCX_600-UA/8.0.2.3267 (SN:482567b5313f) Type/Application",
-         Seen("poly", "", "8.0.2.3267", "482567b5313f")),
-        ("FileTransport PolyEdge-Edge_E450-UA/8.0.0.15602 Type/Application", Seen("poly", "", "8.0.0.15602")),
+         Seen("poly", "ccx-600", "8.0.2.3267", "482567b5313f")),
+        ("FileTransport PolyEdge-Edge_E450-UA/8.0.0.15602 Type/Application", Seen("poly", "edge-e450", "8.0.0.15602")),
         ("FileTransport PolycomVVX-VVX_411-UA/5.9.7.4477 (SN:0004F2AABBCC) Type/Application",
          Seen("poly", "vvx-411", "5.9.7.4477", MAC)),
         # reference/audiocodes-and-others.md, A.
@@ -76,17 +77,17 @@ def test_a_name_with_a_mac_in_any_notation_speaks_of_that_phone(written: str, re
 
 
 def test_a_name_that_two_makers_share_means_either() -> None:
-    assert {c.vendor for c in CATALOG.match(f"{MAC}.cfg").candidates} == {"audiocodes", "poly"}
+    assert {c.vendor for c in CATALOG.match(f"{MAC}.cfg").candidates} == {"audiocodes", "poly", "spectralink"}
 
 
 def test_the_name_for_all_phones_is_about_none() -> None:
     requested = CATALOG.match("000000000000.cfg")
-    assert requested.mac is None and [c.vendor for c in requested.candidates] == ["poly"]
+    assert requested.mac is None and [c.vendor for c in requested.candidates] == ["poly", "spectralink"]
 
 
 def test_logs_are_uploads_and_images_are_firmware() -> None:
-    (log,) = CATALOG.match(f"{MAC}-app.log").candidates
-    assert isinstance(log.rule, UploadRule)
+    for log in CATALOG.match(f"{MAC}-app.log").candidates:
+        assert isinstance(log.rule, UploadRule)
     for name, caught in {
         "fw/5.9.7.4477/3111-48450-001.sip.ld": {"version": "5.9.7.4477", "part": "3111-48450-001"},
         "fw/5.9.7.4477/sip.ld": {"version": "5.9.7.4477"},
@@ -103,7 +104,7 @@ def test_logs_are_uploads_and_images_are_firmware() -> None:
     "path",
     ["", "/", "x", f"{MAC}", "..", f"../{MAC}.cfg", f"a/{MAC}.cfg", f"{MAC}.cfg/", f"{MAC}.cfg\0", f"{MAC}.cfg\n",
      f"{MAC}-other.cfg", f"{MAC}{MAC}.cfg", "01005e000001.cfg", "ffffffffffff.cfg", "fw/../sip.ld", "fw//sip.ld",
-     "fw/a/b/sip.ld", "fw/.hidden/sip.ld", "3111-48450-001.3111-48450-001.sip.ld", "fw/1/..sip.ld", "sip.ld\n",
+     "fw/a/b/c/sip.ld", "fw/.hidden/sip.ld", "3111-48450-001.3111-48450-001.sip.ld", "fw/1/..sip.ld", "sip.ld\n",
      "{mac}.cfg", "fw/{version}/sip.ld"],
 )  # fmt: skip
 def test_any_other_name_means_nothing(path: str) -> None:

@@ -22,6 +22,11 @@ async def health(world: World) -> dict[str, object]:
         return found
 
 
+def marked(value: str) -> str:
+    """The shipped template with a parameter more."""
+    return SHIPPED.replace("</PHONE_CONFIG>", f'  <own own.mark="{value}"/>\n</PHONE_CONFIG>')
+
+
 def override(world: World, text: str, name: str = TEMPLATE) -> None:
     path = world.data / "templates" / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +119,7 @@ async def test_every_edit_is_in_the_answer_to_the_request_after_it(world: World)
 
 
 async def test_an_own_template_is_taken_up(world: World) -> None:
-    override(world, SHIPPED.replace("<codecs", '<codecs own.mark="1"'))
+    override(world, marked("1"))
 
     async def taken_up() -> bool:
         return b'own.mark="1"' in (await world.ask(SETTINGS)).body
@@ -141,7 +146,7 @@ async def test_an_own_template_is_taken_up(world: World) -> None:
 async def test_a_broken_template_leaves_the_last_good_one_in_service(
     world: World, broken: str, line: int | None
 ) -> None:
-    override(world, SHIPPED.replace("<codecs", '<codecs own.mark="1"'))
+    override(world, marked("1"))
 
     async def taken_up() -> bool:
         return b'own.mark="1"' in (await world.ask(SETTINGS)).body
@@ -171,7 +176,7 @@ async def test_a_repaired_template_is_taken_up_and_all_is_well_again(world: Worl
 
     await eventually(told)
     assert (await world.ask(SETTINGS)).status == 200
-    override(world, SHIPPED.replace("<codecs", '<codecs own.mark="2"'))
+    override(world, marked("2"))
 
     async def taken_up() -> bool:
         return b'own.mark="2"' in (await world.ask(SETTINGS)).body
@@ -181,7 +186,7 @@ async def test_a_repaired_template_is_taken_up_and_all_is_well_again(world: Worl
 
 
 async def test_a_broken_template_outlives_a_restart_as_the_last_good_one_does(world: World) -> None:
-    override(world, SHIPPED.replace("<codecs", '<codecs own.mark="1"'))
+    override(world, marked("1"))
 
     async def taken_up() -> bool:
         return b'own.mark="1"' in (await world.ask(SETTINGS)).body

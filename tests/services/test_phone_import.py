@@ -96,7 +96,7 @@ async def test_every_bad_row_is_named_with_line_column_and_reason(refused: Any) 
             row(5, base_settings="400hd"),
             row(6, line1_user="1", line1_password="a\x01b"),
             row(7, line1_label="no user"),
-            row(8, key1_type="park", key1_value="1"),
+            row(8, key1_type="url", key1_value="https://a/"),
             row(9, key1_type="line", key1_value="two", line1_user="1"),
             row(10, **{"settings.rtp_dscp": "64"}),
             row(11, category="webrtc"),

@@ -221,7 +221,7 @@ async def test_more_lines_or_keys_than_a_model_has_are_refused(office: Services)
     lines = [Line(str(n)) for n in range(3)]
     with pytest.raises(BadValue, match=r"3 lines, AudioCodes 405HD has 2"):
         await office.phones.edit(ADMIN, HD400, {}, {}, lines)
-    blf = [LineKey("blf", str(n)) for n in range(13)]
+    blf = [LineKey("line", line=1), *(LineKey("blf", str(n)) for n in range(12))]
     with pytest.raises(BadValue, match=r"line_keys[.\d]*: 13 keys, VVX 411 has 12"):
         await office.phones.edit(ADMIN, VVX, {}, {}, None, blf)
     dials = [LineKey("speed_dial", str(n)) for n in range(10)]

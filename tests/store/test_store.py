@@ -228,7 +228,7 @@ async def test_both_addresses_of_a_phone_that_was_replaced_are_forgotten(open_on
 async def test_a_change_that_is_undone_is_not_told(office: Services) -> None:
     await office.store.changes.read()
     with pytest.raises(BadValue):
-        await office.sites.edit(ADMIN, "madrid", None, {"srtp": "optional"})
+        await office.sites.edit(ADMIN, "madrid", None, {"redundancy": "failover"})
     assert await office.store.changes.read() == []
 
 

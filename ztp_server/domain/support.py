@@ -70,7 +70,7 @@ def check_clock(family: Family, clock: ClockRule, setting: str, said: str) -> No
 
 
 def keys_of(family: Family, phone: Phone) -> tuple[LineKey, ...]:
-    """The keys of a phone as it gets them. Where the phone needs one for its first line and nobody gave it any, it comes
+    """The keys of a phone as it gets them. Where it needs one for its first line and nobody gave it any, that comes
     after the others, so that none of them moves."""
     keys = phone.line_keys
     is_missing = family.needs_line_key and phone.lines and keys and not any(key.type == "line" for key in keys)
@@ -83,11 +83,13 @@ def key_types(family: Family, model: Model) -> tuple[str, ...]:
 
 
 def speaks_tls(family: Family, model: Model, running: str) -> bool:
-    """Whether a phone that runs this (empty: not known) can come back over TLS. Where that takes some firmware, in doubt
-    not: a phone sent to where it cannot get in would have to be set right by hand."""
+    """Whether a phone that runs this (empty: not known) can come back over TLS. One sent to where it cannot get in
+    would have to be set right by hand."""
     if model.tls_version in TOO_OLD_TLS:
         return False
-    return not family.tls_firmware or (bool(running) and not is_older(running, family.tls_firmware))
+    if not family.tls_firmware:
+        return True
+    return not is_older(running, family.tls_firmware) if running else family.tls_assumed
 
 
 def takes_shared_lines(family: Family, model: Model) -> bool:

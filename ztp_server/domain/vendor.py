@@ -224,17 +224,21 @@ class Model(_Row):
 
 
 class Family(_Row):
-    """Phones that understand the same files. `clock` is what they can be told of daylight saving, `last_week` whether
-    that includes the last week of a month, `latest_offset` the greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name. Where `key_order` is
-    by_type, the phone lays out its keys itself, in the order of `line_key_types`. `steady` names the listener its
-    phones come back to: http for a family that cannot be given our CA. One that runs less than `tls_firmware` speaks no
-    TLS that we do, and goes on over http until it has been given that. `bootstrap` is off for a family that gets no file
-    before it is proven."""
+    """Phones that understand the same files.
+
+    `clock` is what they can be told of daylight saving, `last_week` whether that includes the last week of a month,
+    `latest_offset` the greatest offset from UTC in seconds. A map of a family goes before the vendor's of that name.
+    Where `key_order` is by_type, the phone lays out its keys itself, in the order of `line_key_types`. `steady` names
+    the listener its phones come back to: http for a family that cannot be given our CA. One that runs less than
+    `tls_firmware` speaks no TLS that we do, and goes on over http until it has been given that; `tls_assumed` is what
+    holds for a phone that does not say. `bootstrap` is off for a family that gets no file before it is proven.
+    """
 
     name: str
     factory_certificate: bool
     steady: Literal["", "http"] = ""
     tls_firmware: str = ""
+    tls_assumed: bool = True
     bootstrap: bool = True
     firmware_step: tuple[FirmwareStep, ...] = ()
     line_key_types: tuple[LineKeyType, ...]
