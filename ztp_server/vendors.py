@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.file_rules import CAPTURES
 from ztp_server.domain.firmware import leads_up
 from ztp_server.domain.parameters import BadLine, ParameterNames, Syntax, parse_names
 from ztp_server.domain.settings import CUSTOM, Setting, SettingsTable
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
-from ztp_server.domain.vendor import CAPTURES, Family, Vendor
+from ztp_server.domain.vendor import Family, Vendor
 from ztp_server.errors import BadValue, TemplateError
 from ztp_server.vendor_folders import PARAMETERS_FILE, VENDOR_FILE, Folder
 from ztp_server.xml_parameters import check_empty

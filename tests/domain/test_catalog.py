@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ztp_server.config import shipped_folder
 from ztp_server.domain.catalog import Seen
-from ztp_server.domain.vendor import FirmwareRule, UploadRule
+from ztp_server.domain.file_rules import FirmwareRule, UploadRule
 from ztp_server.vendor_folders import read_folder
 from ztp_server.vendors import load_catalog
 

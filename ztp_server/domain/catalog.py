@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.hardware_id import MAC_PATTERN, normalise_mac
 from ztp_server.domain.parameters import ParameterNames
 from ztp_server.domain.settings import SettingsTable
-from ztp_server.domain.vendor import Family, FileRule, FirmwareRule, Model, UploadRule, Vendor
+from ztp_server.domain.vendor import Family, Model, Vendor
 
 _MAC_IN_NAME = re.compile(MAC_PATTERN)
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ztp_server.domain.toml_row import TomlRow
 
 # Beyond it no pattern is tried, so that nobody's input decides how long that takes.
 _LONGEST_NAME, _LONGEST_VALUE = 128, 255
@@ -16,11 +18,9 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}")
 _SECRET_NAME = re.compile(r"passw|secret|auth|pin\b|token|credential|key\b", re.IGNORECASE)
 
 
-class KeptParameters(BaseModel):
+class KeptParameters(TomlRow):
     """Parameters a user may change: `names`, in which `#` stands for an index, with values that `values` matches
     whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     names: tuple[str, ...] = Field(min_length=1)
     values: str
@@ -34,12 +34,10 @@ class KeptParameters(BaseModel):
         return re.compile(self.values)
 
 
-class OverridesRule(BaseModel):
+class OverridesRule(TomlRow):
     """What may stand in a file of a user's changes (attributes of XML elements). Such a file goes above all of ours, so
     only what is known to be harmless is kept: anything else could take the phone over for good. `empty` is the file
     that undoes every change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     keep: tuple[KeptParameters, ...] = Field(min_length=1)
     empty: str

@@ -1,5 +1,4 @@
-"""The rows of templates/<vendor>/vendor.toml and <family>/family.toml: a maker, its families and models, and the files
-their phones ask for."""
+"""The rows of templates/<vendor>/vendor.toml and <family>/family.toml: a maker, its families and models."""
 
 from __future__ import annotations
 
@@ -8,74 +7,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ztp_server.domain.hardware_id import MAC_PATTERN
+from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.line_key import LineKeyType
 from ztp_server.domain.overrides import OverridesRule
-
-CAPTURES = {
-    "mac": MAC_PATTERN,
-    "version": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-    "part": r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*",
-    "model": r"[0-9A-Za-z_]+",
-}
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+from ztp_server.domain.toml_row import TomlRow
 
 Method = Literal["GET", "HEAD", "PUT"]
 
 
-class _Row(BaseModel):
-    """A table of vendor.toml: unknown keys are an error, and nothing changes once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Pattern(_Row):
-    """A name with placeholders, as phones ask for it: `{mac}-phone.cfg`, `fw/{version}/{part}.sip.ld`."""
-
-    pattern: str
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        parts = _PLACEHOLDER.split(self.pattern)
-        source = "".join(f"(?P<{p}>{CAPTURES[p]})" if i % 2 else re.escape(p) for i, p in enumerate(parts))
-        return re.compile(source, re.IGNORECASE)
-
-    @property
-    def placeholders(self) -> list[str]:
-        return _PLACEHOLDER.findall(self.pattern)
-
-
-class FileRule(Pattern):
-    """A file that is rendered. `serve` says to whom: the proven `phone` itself, anybody (`public`), or any phone
-    at its first knock over plain HTTP (`bootstrap`); `redirect` answers 302 to the steady address instead.
-    `parameters` says that what it sets are parameters of the phone: attributes in a file of XML, names before `=` in
-    one of lines."""
-
-    template: str = ""
-    format: Literal["xml", "line", "pem"] = "xml"
-    content_type: str = "text/xml"
-    serve: Literal["phone", "public", "bootstrap", "redirect"] = "phone"
-    bootstrap: str = ""
-    parameters: bool = True
-    families: tuple[str, ...] = ()
-
-
-class UploadRule(Pattern):
-    """A file a phone may PUT, read back and ask the size of; kept for this phone alone. `overrides` are what a user
-    changed on the phone, which go above our files when it boots: see OverridesRule."""
-
-    max_bytes: int = Field(gt=0, le=16 * 1024 * 1024)
-    families: tuple[str, ...] = ()
-    kind: Literal["log", "overrides"] = "log"
-
-
-class FirmwareRule(Pattern):
-    """A name of a firmware image. What it leaves open is told by the phone that asks."""
-
-
-class CertificateRule(_Row):
+class CertificateRule(TomlRow):
     """Where the MAC stands in the subject of a factory certificate, and who issues them. `example` is such a value
     with `{MAC}` in it."""
 
@@ -86,14 +28,14 @@ class CertificateRule(_Row):
     published_at: str = ""
 
 
-class TextRule(_Row):
+class TextRule(TomlRow):
     """What the maker's parser of a file takes as a value. `reserved` words mean something else to it."""
 
     edge_spaces: bool = True
     reserved: tuple[str, ...] = ()
 
 
-class Limit(_Row):
+class Limit(TomlRow):
     """What a field of a phone may hold on a family: `pattern` must match whole; `says` tells a person what that is."""
 
     max: int = 255
@@ -101,7 +43,7 @@ class Limit(_Row):
     says: str = ""
 
 
-class Support(_Row):
+class Support(TomlRow):
     """What a family makes of a setting: exactly one of the first four is given.
 
     parameter: rendered, by this name of the maker; `values`, or `minimum` and `maximum`, when only some are proven
@@ -127,7 +69,7 @@ class Support(_Row):
 NOT_LISTED = Support(unproven="not looked into yet")
 
 
-class BootStep(_Row):
+class BootStep(TomlRow):
     """One request of a first boot. `listed_in` and `firmware_in` name a parameter read earlier that says what.
     `overrides` are a user's own changes: read, and above all other files."""
 
@@ -142,7 +84,7 @@ class BootStep(_Row):
     optional: bool = False
 
 
-class FlashRule(_Row):
+class FlashRule(TomlRow):
     """Parameters that a phone keeps in flash, and that reboot it when one changes: those whose whole name matches
     `names`. One counts only while `switch` is 1, and the parameter that `needs` makes of its `{name}`."""
 
@@ -155,7 +97,7 @@ class FlashRule(_Row):
         return re.compile(self.names)
 
 
-class Reading(_Row):
+class Reading(TomlRow):
     """How a phone of the family reads what it gets; for the simulator. `{n}` counts lines from `first_line`."""
 
     format: Literal["xml", "line"]
@@ -170,7 +112,7 @@ class Reading(_Row):
     flash: FlashRule | None = None
 
 
-class Notify(_Row):
+class Notify(TomlRow):
     """SIP events a phone of the family understands."""
 
     resync: str
@@ -180,7 +122,7 @@ class Notify(_Row):
 _VERSION: Any = Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)
 
 
-class FirmwareStep(_Row):
+class FirmwareStep(TomlRow):
     """A phone that runs less than `below` cannot take `target` or later at once: it takes a `via` first. A version of
     fewer numbers stands for all that begin with it."""
 
@@ -196,7 +138,7 @@ Fact = Literal[
 ]  # fmt: skip
 
 
-class Model(_Row):
+class Model(TomlRow):
     """A row of facts. `codecs` are MIME names; `line_keys` and `lines` are how many the phone has, `expansion_keys` how
     many each of its `expansion_modules` adds. `tls_version` is the newest it speaks. `maximum` is for settings of which
     it takes less than others of its family, as are `line_key_types` unless empty, and `shared_lines`. `unproven` names
@@ -223,7 +165,7 @@ class Model(_Row):
     defaults: Mapping[str, Any] = {}
 
 
-class Family(_Row):
+class Family(TomlRow):
     """Phones that understand the same files.
 
     `clock` is what they can be told of daylight saving, `last_week` whether that includes the last week of a month,
@@ -267,7 +209,7 @@ class Family(_Row):
         return tuple(step for step in self.firmware_step if not step.models or model in step.models)
 
 
-class DemoPhone(_Row):
+class DemoPhone(TomlRow):
     """A phone of the demonstration data (`ztp serve --demo`)."""
 
     model: str
@@ -276,7 +218,7 @@ class DemoPhone(_Row):
     line_keys: tuple[Mapping[str, Any], ...] = ()
 
 
-class Vendor(_Row):
+class Vendor(TomlRow):
     """A maker. `id` is the name of its folder. `families` puts those named first, in that order; a phone of no known
     family counts as one of the first."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ztp_server.domain.event import Actor
+from ztp_server.domain.file_rules import UploadRule
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.overrides import OverridesRule, shown, sift
 from ztp_server.domain.phone import Phone
-from ztp_server.domain.vendor import UploadRule
 from ztp_server.errors import NotFound
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store

@@ -11,13 +11,14 @@ from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library, Offer, choose
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
 from ztp_server.domain.site import Network, Site
 from ztp_server.domain.template_context import Server, template_context
-from ztp_server.domain.vendor import Family, FileRule, Model, Vendor
+from ztp_server.domain.vendor import Family, Model, Vendor
 from ztp_server.render import Renderer
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.effective import Effective, effective_of, shared_layers

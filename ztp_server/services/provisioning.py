@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ztp_server.domain.catalog import Candidate, Requested, Seen
+from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.request import (
     Answer,
     Outcome,
@@ -14,7 +15,7 @@ from ztp_server.domain.request import (
     Unavailable,
 )
 from ztp_server.domain.template_context import bootstrap_context
-from ztp_server.domain.vendor import FileRule, FirmwareRule, Model, UploadRule, Vendor
+from ztp_server.domain.vendor import Model, Vendor
 from ztp_server.errors import StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns

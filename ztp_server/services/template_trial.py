@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.parameters import normalised
 from ztp_server.domain.settings import LONGEST_NAME
 from ztp_server.domain.template_context import bootstrap_context
-from ztp_server.domain.vendor import FileRule, Model, Vendor
+from ztp_server.domain.vendor import Model, Vendor
 from ztp_server.errors import TemplateError
 from ztp_server.render import Renderer
 from ztp_server.services.rendered_parameters import parameters, place_of

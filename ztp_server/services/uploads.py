@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from ztp_server.domain.file_rules import UploadRule
 from ztp_server.domain.overrides import OverridesRule, Sifted, named, sift
 from ztp_server.domain.request import Answer, Kept, PhoneFile, PhoneRequest, Refusal, TooLarge
-from ztp_server.domain.vendor import UploadRule
 from ztp_server.errors import BadValue
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.own_files import Known, own_rules
