@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 VENDOR_FILE = "vendor.toml"
@@ -28,6 +28,11 @@ class Folder:
     @property
     def vendors(self) -> list[str]:
         return sorted(name.split("/")[0] for name in self.texts if name.endswith("/" + VENDOR_FILE))
+
+    def only(self, vendors: Collection[str]) -> Folder:
+        """The same with the facts of these vendors alone. A template may include another's, so that all of them stay."""
+        kept = {name for name in self.texts if name.endswith(".j2") or name.split("/")[0] in vendors}
+        return replace(self, texts={name: text for name, text in self.texts.items() if name in kept})
 
     def family_files(self, vendor_id: str) -> dict[str, str]:
         """The names of a vendor's family files (`acme/desk/family.toml`) by family."""

@@ -227,31 +227,38 @@ def test_templates_check_says_how_many_models_render(done: Done) -> None:
 def test_templates_diff_shows_an_override_and_warns_when_what_it_covers_has_changed(
     done: Done, ztp: Ztp, data: Path, tmp_path: Path
 ) -> None:
-    shipped = Path(__file__).parents[2] / "templates" / "poly" / "master.cfg.j2"
-    own = tmp_path / "own" / "poly" / "master.cfg.j2"
+    shipped = Path(__file__).parents[2] / "templates" / "spectralink" / "master.cfg.j2"
+    own = tmp_path / "own" / "spectralink" / "master.cfg.j2"
     own.parent.mkdir(parents=True)
-    own.write_text(shipped.read_text().replace('MISC_FILES=""', 'MISC_FILES="x.cfg"'))
+    own.write_text(shipped.read_text().replace("<MASTER_CONFIG>", "<MASTER_CONFIG><own/>"))
     folder = {"ZTP_TEMPLATES": str(tmp_path / "own")}
 
     difference = done("templates", "diff", **folder)
-    assert '-  MISC_FILES=""' in difference and '+  MISC_FILES="x.cfg"' in difference
+    assert "-<MASTER_CONFIG>" in difference and "+<MASTER_CONFIG><own/>" in difference
 
     # As if a newer program had come with another file under the override.
     known = json.loads((data / "templates.state" / "shipped.json").read_text())
     (data / "templates.state" / "shipped.json").write_text(json.dumps(dict.fromkeys(known, "0" * 64)))
-    warned = ztp("templates", "check", **folder)
-    assert warned.code == 0 and "poly/master.cfg.j2" in warned.complaint and "templates diff" in warned.complaint
-    assert "poly/master.cfg.j2" in ztp("templates", "diff", **folder).complaint
+    warned = ztp("templates", "check", "spectralink", **folder)
+    assert warned.code == 0 and "spectralink/master.cfg.j2" in warned.complaint and "templates diff" in warned.complaint
+    assert "spectralink/master.cfg.j2" in ztp("templates", "diff", **folder).complaint
 
 
 def test_templates_check_names_file_and_line_of_a_fault(ztp: Ztp, tmp_path: Path) -> None:
-    broken = tmp_path / "own" / "poly" / "master.cfg.j2"
+    broken = tmp_path / "own" / "spectralink" / "master.cfg.j2"
     broken.parent.mkdir(parents=True)
     broken.write_text("<a/>\n{{ nonsense }}\n")
 
-    ended = ztp("templates", "check", ZTP_TEMPLATES=str(tmp_path / "own"))
+    ended = ztp("templates", "check", "spectralink", ZTP_TEMPLATES=str(tmp_path / "own"))
 
-    assert ended.code == 1 and ended.complaint == "poly/master.cfg.j2:2: unknown name 'nonsense'"
+    assert ended.code == 1 and ended.complaint == "spectralink/master.cfg.j2:2: unknown name 'nonsense'"
+
+
+def test_templates_check_of_one_vendor_leaves_out_the_others(ztp: Ztp) -> None:
+    one = ztp("templates", "check", "spectralink")
+    assert (one.code, one.out) == (0, "5 models render\n")
+    other = ztp("templates", "check", "spektralink")
+    assert other.code == 1 and other.complaint == "ztp: no vendor 'spektralink'; did you mean spectralink?"
 
 
 def test_a_secret_comes_from_a_file_or_from_standard_input_and_an_at_sign_can_be_written(

@@ -382,8 +382,8 @@ def test_a_certificate_and_a_key_that_do_not_match_are_both_named(data: Path, tm
 
 
 def test_a_template_with_an_unknown_name_is_named_with_its_line(data: Path) -> None:
-    broken = data / "templates" / "poly" / "master.cfg.j2"
+    broken = data / "templates" / "spectralink" / "master.cfg.j2"
     broken.parent.mkdir(parents=True)
     broken.write_text("<a>{{ nonsense }}</a>")
-    ended = ztp_process("templates", "check", "--data", data)
-    assert ended.returncode == 1 and ended.stderr == "poly/master.cfg.j2:1: unknown name 'nonsense'\n"
+    ended = ztp_process("templates", "check", "spectralink", "--data", data)
+    assert ended.returncode == 1 and ended.stderr == "spectralink/master.cfg.j2:1: unknown name 'nonsense'\n"

@@ -17,13 +17,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ztp_server import __version__
 from ztp_server.domain.catalog import Catalog
-from ztp_server.errors import Misconfigured
+from ztp_server.errors import Misconfigured, NotFound
 from ztp_server.render import Renderer
 from ztp_server.services.template_trial import Problem, templates_of
 from ztp_server.vendor_folders import Folder, read_folder
@@ -74,9 +74,15 @@ class Templates:
         self.snapshot = self._load(self.snapshot.number + 1, self.snapshot)
         return True
 
-    def problems(self) -> list[Problem]:
-        """Everything wrong with the files as they are now, whatever is in service, and what is to be warned of."""
-        return try_out(read_folder(self._shipped, self._own), thorough=True)
+    def problems(self, vendors: Collection[str] = ()) -> list[Problem]:
+        """Everything wrong with the files as they are now, whatever is in service: of all vendors, or of these. Raises
+        NotFound for a vendor that is not there."""
+        folder = read_folder(self._shipped, self._own)
+        for vendor in vendors:
+            if vendor not in folder.vendors:
+                near = difflib.get_close_matches(vendor, folder.vendors, n=1)
+                raise NotFound(f"no vendor {vendor[:64]!r}{f'; did you mean {near[0]}?' if near else ''}")
+        return try_out(folder.only(vendors) if vendors else folder, thorough=True)
 
     def overrides(self) -> list[tuple[str, str, bool]]:
         """Each own file that covers a shipped one: its name, a unified diff, and whether the shipped one changed."""
