@@ -127,10 +127,17 @@ async def test_summer_time_that_begins_or_ends_in_a_last_week_is_refused_where_t
 ) -> None:
     await office.phones.edit(ADMIN, HD400, {}, {"time_zone": "America/New_York"})
     await office.phones.edit(ADMIN, HD400, {}, {"time_zone": "Australia/Adelaide"})
-    by_hand = {"gmt_offset": "+01:00", "dst_start": "M3.4.0/02:00"}
-    await office.phones.edit(ADMIN, HD400, {}, {**by_hand, "dst_stop": "M10.4.0/03:00"})
-    with pytest.raises(BadValue, match=r"settings\.gmt_offset: .* last week of a month, not proven on AudioCodes"):
-        await office.phones.edit(ADMIN, HD400, {}, {**by_hand, "dst_stop": "M10.5.0/03:00"})
+    with pytest.raises(BadValue) as refusal:
+        await office.phones.edit(ADMIN, HD400, {}, {"time_zone": "Europe/Madrid"})
+    assert refusal.value.field == "settings.time_zone"
+    assert "gmt_offset=+01:00, dst_start=M3.5.0/02:00, dst_stop=M10.5.0/03:00" in refusal.value.reason
+
+
+async def test_the_last_week_can_be_set_by_hand_where_it_is_not_proven(office: Services) -> None:
+    by_hand = {"gmt_offset": "+01:00", "dst_start": "M3.5.0/02:00", "dst_stop": "M10.5.0/03:00"}
+    await office.phones.edit(ADMIN, HD400, {}, by_hand)
+    await office.sites.edit(ADMIN, "madrid", None, {"time_zone": "Europe/Madrid"})
+    assert (await explained(office, HD400, "dst_start")).value == "M3.5.0/02:00"
 
 
 async def test_a_user_longer_than_an_auth_user_may_be_needs_one_of_its_own(office: Services) -> None:

@@ -38,6 +38,11 @@ class Transition:
         """The change falls on the named day itself, at a whole minute."""
         return 0 <= self.seconds < _DAY and self.seconds % 60 == 0
 
+    def __str__(self) -> str:
+        """As `parse_transition` reads it: M3.5.0/02:00."""
+        hours, minutes = self.seconds // _HOUR, self.seconds % _HOUR // 60
+        return f"M{self.month}.{self.week}.{self.day_of_week}/{hours:02d}:{minutes:02d}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a template. Unless `within_day`, `hour` is below 0 or above 23, or seconds are cut off."""
         return {
@@ -74,6 +79,16 @@ class ClockRule:
         False for Africa/Cairo: 24:00 of the last Thursday is a Friday, but not always the last one.
         """
         return all(change is None or change.within_day for change in (self.dst_start, self.dst_stop))
+
+    @property
+    def uses_last_week(self) -> bool:
+        return any(change is not None and change.week == 5 for change in (self.dst_start, self.dst_stop))
+
+    @property
+    def by_hand(self) -> str:
+        """The settings that say the same without a zone."""
+        dst = f", dst_start={self.dst_start}, dst_stop={self.dst_stop}" if self.has_dst else ""
+        return f"gmt_offset={format_offset(self.utc_offset)}{dst}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a template: seconds, `utc_offset_text` as +01:00, and `dst`, None without summer time."""
