@@ -17,6 +17,7 @@ import click
 from ztp_server.cli.main import cli
 from ztp_server.config import shipped_folder
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.clock import format_offset
 from ztp_server.domain.settings import Setting
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.domain.vendor import Fact, Family, Model, Support, Vendor
@@ -163,7 +164,7 @@ def family_section(catalog: Catalog, vendor: Vendor, key: str, family: Family) -
         f"- line keys: {', '.join(f'`{kind}`' for kind in family.line_key_types)}"
         f"{', in this order' if family.key_order == 'by_type' else ''}",
         f"- shared lines: {'yes' if family.shared_lines else 'not proven'}",
-        f"- time zones: {'with' if family.clock == 'weekly_dst' else 'without'} daylight saving",
+        f"- time zones: {time_zones(family)}",
         "",
     )
     yield from table(
@@ -178,6 +179,19 @@ def family_section(catalog: Catalog, vendor: Vendor, key: str, family: Family) -
         ),
         (model_row(catalog, m, family) for m in vendor.model if m.family == key),
     )
+
+
+def time_zones(family: Family) -> str:
+    """What of local time a family can be told."""
+    if family.clock == "weekly_dst":
+        told = "with daylight saving"
+        if not family.last_week:
+            told += ", from or to the last week of a month only by hand (`gmt_offset`, `dst_start`, `dst_stop`)"
+    else:
+        told = "without daylight saving"
+    if family.latest_offset != Family.model_fields["latest_offset"].default:
+        told += f"; up to {format_offset(family.latest_offset)}"
+    return told
 
 
 def model_row(catalog: Catalog, model: Model, family: Family) -> Sequence[Any]:
@@ -290,7 +304,13 @@ def cli_page() -> Iterator[str]:
         "a comma in it is quoted as in CSV: `--line 'user=1001,\"display_name=Sales, Madrid\"'`."
     )
     for name, command in commands():
-        yield from ("", f"## {name}", "", (command.help or "").partition("\n\n")[0].replace("\n", " "), "")
+        yield from (
+            "",
+            f"## {name}",
+            "",
+            inspect.cleandoc(command.help or "").partition("\n\n")[0].replace("\n", " "),
+            "",
+        )
         yield from ("```", usage(name, command), "```")
         rest = inspect.cleandoc(command.help or "").partition("\n\n")[2].strip()
         if rest:

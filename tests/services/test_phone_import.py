@@ -20,6 +20,7 @@ import pytest
 from tests.conftest import ADMIN, HOSTILE_NAME, HOSTILE_PASSWORD, VVX, examples
 from tests.services.opened import new_data, open_data
 from ztp_server.domain.phone import Line
+from ztp_server.domain.support import key_types
 from ztp_server.errors import BadValue, ImportRefused
 from ztp_server.services.opening import Services
 from ztp_server.services.phone_import import Report
@@ -86,6 +87,33 @@ async def test_columns_come_in_any_order(office: Services, imported: Any) -> Non
     assert (first.name, first.category, first.revision) == (HOSTILE_NAME, "managed", 1)
 
 
+async def test_a_row_may_have_each_kind_of_key_that_a_model_takes(office: Services, imported: Any) -> None:
+    """Every model of every maker, with its kinds of keys on all buttons of its own."""
+    await office.sites.add(ADMIN, "anywhere", "", {"time_zone": "Etc/UTC"})
+    catalog = office.templates.catalog
+    bases: set[str] = set()
+    for number, model in enumerate(catalog.models.values(), 1):
+        types = key_types(catalog.family_of(model), model)
+        base = model.family.replace("_", "-")
+        if base not in bases:
+            bases.add(base)
+            await office.base_settings.add(ADMIN, base, "", model.id, {})
+        room = model.speed_dial_keys + model.line_keys if model.speed_dial_keys else model.line_keys
+        wanted = sorted((types[n % len(types)] for n in range(room)), key=types.index)
+        if model.speed_dial_keys and "line" in types:
+            others = [kind for kind in types if kind != "line"]
+            wanted = ["line"] * model.line_keys + [others[n % len(others)] for n in range(model.speed_dial_keys)]
+        cells = {f"key{n}_type": kind for n, kind in enumerate(wanted, 1)}
+        cells |= {f"key{n}_value": f"20{n:02}" for n, kind in enumerate(wanted, 1) if kind not in ("line", "none")}
+        place = {"model": model.id, "site": "anywhere", "base_settings": base, "line1_user": "1001"}
+
+        report = await imported(table({**row(number), **place, **cells}))
+
+        assert report.created == 1, model.id
+        phone = await office.phones.get(f"0004f2{number:06x}")
+        assert [key.type for key in phone.line_keys] == wanted, model.id
+
+
 async def test_every_bad_row_is_named_with_line_column_and_reason(refused: Any) -> None:
     problems = await refused(
         table(
@@ -123,6 +151,7 @@ async def test_every_bad_row_is_named_with_line_column_and_reason(refused: Any) 
         {"settings.sntp_servers": "a,b c"},
         {f"line{n}_user": str(n) for n in range(1, 36)},
         {f"key{n}_{part}": value for n in range(1, 14) for part, value in (("type", "blf"), ("value", "1"))},
+        {"line1_user": "1", "key1_type": "line", "key1_value": "7"},
         {"settings.rtp_port_start": "65530"},
         {"settings.gmt_offset": "+01:00", "settings.dst_start": "M3.5.0"},
     ],

@@ -70,11 +70,17 @@ def check_clock(family: Family, clock: ClockRule, setting: str, said: str) -> No
 
 
 def keys_of(family: Family, phone: Phone) -> tuple[LineKey, ...]:
-    """The keys of a phone as it gets them. Where it needs one for its first line and nobody gave it any, that comes
-    after the others, so that none of them moves."""
+    """The keys of a phone that has any, as it gets them. A phone that lays them out itself shows every line, asked for
+    or not. Another, if it needs one for its first line and nobody gave it any, gets that after the others, so that none
+    of them moves."""
     keys = phone.line_keys
-    is_missing = family.needs_line_key and phone.lines and keys and not any(key.type == "line" for key in keys)
-    return (*keys, LineKey("line", line=1)) if is_missing else keys
+    given = {key.line for key in keys if key.type == "line"}
+    if not keys or not phone.lines:
+        return keys
+    if family.key_order == "by_type" and "line" in family.line_key_types:
+        missing = [LineKey("line", line=n) for n in range(1, len(phone.lines) + 1) if n not in given]
+        return (*missing, *keys)
+    return (*keys, LineKey("line", line=1)) if family.needs_line_key and not given else keys
 
 
 def key_types(family: Family, model: Model) -> tuple[str, ...]:

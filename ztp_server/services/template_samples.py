@@ -209,9 +209,10 @@ class Extremes:
         room = range(number, number + model.line_keys + modules * model.expansion_keys)
         for kinds in ((*types, "none"), types):
             yield tuple(self._key(model.id, kinds[n % len(kinds)], n % lines + 1) for n in room)
-        yield tuple(
-            self._key(model.id, kind, 1) for kind in sorted((types[n % len(types)] for n in room), key=types.index)
-        )
+        own = [LineKey("line", line=n) for n in range(1, lines + 1)]
+        others = [kind for kind in types if kind != "line"]
+        turns = sorted((others[n % len(others)] for n in room[len(own) :] if others), key=types.index)
+        yield (*own, *(self._key(model.id, kind, 1) for kind in turns))
 
     def _longest_key(self, model_id: str, kind: str, line: int) -> LineKey:
         """A key of a type with the longest texts it may have."""
