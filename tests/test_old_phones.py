@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ztp_server.config import shipped_folder
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.site import Site
 from ztp_server.domain.support import check_phone, check_values, speaks_tls
 from ztp_server.domain.template_context import Server
 from ztp_server.errors import BadValue
@@ -20,6 +22,7 @@ CATALOG = load_catalog(read_folder(shipped_folder("templates")))
 HTTP, HTTPS, MTLS = "http://a:8080/", "https://a:8443/", "https://a:8444/"
 ADDRESS = ServerAddress(Server({"http": HTTP, "https": HTTPS, "mtls": MTLS}, ""), frozenset({"poly"}))
 LINES = (Line("1"), Line("2"))
+SITE = Site("madrid", "Madrid")
 
 
 def kind(model_id: str) -> tuple[Any, Any, Any]:
@@ -44,12 +47,20 @@ def test_a_phone_comes_back_where_it_can_get_in(model: str, running: str, url: s
     vendor, family, row = kind(model)
     settings = {"provisioning_url": ""}
     assert ADDRESS.steady_url(vendor, family, row, running) == url
-    assert ADDRESS.phone_url(vendor, family, row, ["certificate", "network"], settings, running) == url
+    assert ADDRESS.phone_url(vendor, family, row, SITE, settings, running) == url
+
+
+@pytest.mark.parametrize("model", ["soundpoint-ip-550", "audiocodes-320hd", "spectralink-8440"])
+def test_where_plain_http_gives_nothing_a_phone_that_came_over_tls_is_not_sent_there(model: str) -> None:
+    settings = {"provisioning_url": ""}
+    no_secrets = replace(SITE, plain_secrets=False)
+    assert ADDRESS.phone_url(*kind(model), SITE, settings, "") == HTTP
+    assert ADDRESS.phone_url(*kind(model), no_secrets, settings, "") == HTTPS
 
 
 def test_an_address_of_its_own_goes_first() -> None:
     own = {"provisioning_url": "https://b/"}
-    assert ADDRESS.phone_url(*kind("soundpoint-ip-330"), ["network"], own, "3.3.5") == "https://b/"
+    assert ADDRESS.phone_url(*kind("soundpoint-ip-330"), SITE, own, "3.3.5") == "https://b/"
 
 
 def test_without_plain_http_there_is_no_other_address_to_give() -> None:

@@ -30,7 +30,7 @@ class Folder:
         return sorted(name.split("/")[0] for name in self.texts if name.endswith("/" + VENDOR_FILE))
 
     def only(self, vendors: Collection[str]) -> Folder:
-        """The same with the facts of these vendors alone. A template may include another's, so that all of them stay."""
+        """The same with the facts of these vendors alone; all templates stay, for one may include another's."""
         kept = {name for name in self.texts if name.endswith(".j2") or name.split("/")[0] in vendors}
         return replace(self, texts={name: text for name, text in self.texts.items() if name in kept})
 

@@ -5,7 +5,8 @@ What comes in was written by whoever can reach the port, so nothing is expanded,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from xml.parsers import expat
 
 from lxml import etree
 
@@ -14,22 +15,45 @@ from ztp_server.errors import BadValue
 # Several times what all lines of a phone with all their settings come to.
 MOST_PARAMETERS = 1000
 
-# The encoding that is given here goes before the one the file declares: a DOCTYPE cannot hide in another.
-_PARSER = etree.XMLParser(
-    encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
-)
+# For our own documents alone: see `_parse`.
+_OURS = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True)
 
 
 def read_attributes(body: bytes) -> dict[str, str]:
     """Every attribute of every element; of two of one name the first. Raises BadValue, repeating nothing of the body,
     when it is not UTF-8, has a DOCTYPE, is not well-formed, or has more than MOST_PARAMETERS attributes."""
     found: dict[str, str] = {}
-    for element in _root(body).iter("*"):
-        for name, value in element.attrib.items():
-            found.setdefault(str(name), str(value))
-    if len(found) > MOST_PARAMETERS:
-        raise BadValue("body", f"more than {MOST_PARAMETERS} parameters")
+
+    def begin(_element: str, attributes: dict[str, str]) -> None:
+        for name, value in attributes.items():
+            found.setdefault(name, value)
+        if len(found) > MOST_PARAMETERS:
+            raise BadValue("body", f"more than {MOST_PARAMETERS} parameters")
+
+    _parse(body, begin)
     return found
+
+
+def _parse(body: bytes, begin: Callable[[str, dict[str, str]], None]) -> None:
+    """Not with lxml, which remembers every name that a thread ever read: made-up ones would fill the memory, and in the
+    end no file with a new name could be read or checked."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadValue("body", "not UTF-8") from None
+    # The encoding that is given here goes before the one the file declares: a DOCTYPE cannot hide in another.
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+    parser.StartElementHandler = begin
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(body, True)
+    except expat.ExpatError:
+        raise BadValue("body", "not well-formed XML") from None
+
+
+def _refuse_doctype(*_declared: object) -> None:
+    """Raised before any of its entities is declared, and so before one is expanded."""
+    raise BadValue("body", "has a DOCTYPE")
 
 
 def write_attributes(empty: str, parameters: Mapping[str, str]) -> bytes:
@@ -37,7 +61,7 @@ def write_attributes(empty: str, parameters: Mapping[str, str]) -> bytes:
     parameters give the same bytes. `empty` has passed `check_empty`."""
     if not parameters:
         return empty.encode()
-    root = _root(empty.encode())
+    root = etree.fromstring(empty.encode(), _OURS)
     innermost = _innermost(root)[0]
     for name in sorted(parameters):
         innermost.set(name, parameters[name])
@@ -48,7 +72,7 @@ def write_attributes(empty: str, parameters: Mapping[str, str]) -> bytes:
 def check_empty(empty: str) -> None:
     """Raise BadValue when a document has attributes already, or no one place for them."""
     wrong = BadValue("empty", "must be XML with one innermost element and without attributes")
-    if len(_innermost(_root(empty.encode()))) != 1 or read_attributes(empty.encode()):
+    if read_attributes(empty.encode()) or len(_innermost(etree.fromstring(empty.encode(), _OURS))) != 1:
         raise wrong
     if read_attributes(write_attributes(empty, {"a": "1"})) != {"a": "1"}:
         raise wrong
@@ -56,17 +80,3 @@ def check_empty(empty: str) -> None:
 
 def _innermost(root: etree._Element) -> list[etree._Element]:
     return [element for element in root.iter("*") if len(element) == 0]
-
-
-def _root(body: bytes) -> etree._Element:
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadValue("body", "not UTF-8") from None
-    # Before it is parsed: entities in attributes are expanded whatever the parser is told.
-    if "<!DOCTYPE" in text:
-        raise BadValue("body", "has a DOCTYPE")
-    try:
-        return etree.fromstring(body, _PARSER)
-    except etree.XMLSyntaxError:
-        raise BadValue("body", "not well-formed XML") from None

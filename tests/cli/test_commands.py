@@ -186,7 +186,9 @@ def test_explain_shows_where_a_value_is_from_and_what_it_covers(office: Done) ->
         {"value": 46, "source": "product default"},
     ]
     assert rows["sip_server"]["source"] == "site madrid" and rows["admin_password"]["value"] == "***"
-    assert "rtp_dscp\t42\tphone\tqos.ip.rtp.dscp\n" in office("phone", "explain", MAC)
+    lines = office("phone", "explain", MAC).splitlines()
+    assert "rtp_dscp\t42\tphone\tqos.ip.rtp.dscp" in lines
+    assert "web_ui_enabled\ton\tproduct default\thttpd.cfg.enabled" in lines
 
 
 def test_models_are_listed_with_their_facts(done: Done) -> None:

@@ -131,3 +131,10 @@ def test_every_vvx_of_the_reference_is_there_and_the_two_that_are_none_are_not()
 def test_a_model_is_found_by_its_part_number() -> None:
     assert (found := CATALOG.model_by_part("poly", "3111-48450-001")) and found.id == "vvx-411"
     assert CATALOG.model_by_part("poly", "") is None and CATALOG.model_by_part("audiocodes", "") is None
+
+
+@pytest.mark.parametrize("version", ["1." * 200 + "1", "9" * 65, "...", "5.9..7", "5.9.7."])
+def test_a_version_that_no_phone_has_is_none(version: str) -> None:
+    """Versions are remembered while they are compared, so that somebody could fill the memory with long ones."""
+    seen = CATALOG.identify(f"FileTransport PolycomVVX-VVX_411-UA/{version} Type/Application")
+    assert seen == Seen("poly", "vvx-411", "")

@@ -81,7 +81,7 @@ async def test_a_phone_goes_up_step_by_step(world: World, add_firmware: AddFirmw
         ran.append(running)
 
     assert ran == [FIRST, VIA, LAST] and running == LAST
-    assert len(settings) == 1
+    assert len(settings) == 2, "one with the address in plain HTTP until it speaks TLS as we do, one after it"
 
 
 async def test_the_file_of_a_phone_follows_what_it_runs_at_once(world: World, library: None) -> None:
@@ -179,6 +179,21 @@ async def test_a_phone_goes_back_where_that_is_allowed(world: World, library: No
     # It is this phone that may go back, not whoever does not say who it is.
     assert await image(world, f"fw/{LAST}/{PART}.sip.ld", app(NEXT)) == ""
     assert await image(world, f"fw/{LAST}/{PART}.sip.ld", app(NEXT, OTHER_VVX)) == ""
+
+
+async def test_a_phone_that_goes_back_to_where_it_speaks_no_tls_is_sent_to_plain_http_before(
+    world: World, library: None
+) -> None:
+    async def steady() -> str:
+        body = (await world.ask(f"{VVX}-settings.cfg", listener="https", user_agent=app(LAST))).text
+        return body.partition('device.prov.serverName="')[2].partition('"')[0]
+
+    await want(world, FIRST)
+    assert await steady() == world.url("mtls"), "it keeps what it runs"
+    await want(world, FIRST, firmware_downgrade="on")
+    assert await steady() == world.url("http")
+    await want(world, LAST)
+    assert await steady() == world.url("mtls")
 
 
 async def test_what_a_boot_loader_asks_for_was_decided_in_the_phones_file(world: World, library: None) -> None:

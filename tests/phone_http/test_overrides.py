@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -24,7 +26,7 @@ from ztp_server.domain.parameters import parse_names
 from ztp_server.store.schema import check_ins, events
 from ztp_server.vendor_folders import read_folder
 from ztp_server.vendors import load_catalog
-from ztp_server.xml_parameters import MOST_PARAMETERS
+from ztp_server.xml_parameters import MOST_PARAMETERS, read_attributes
 
 PHONE, WEB = f"{VVX}-phone.cfg", f"{VVX}-web.cfg"
 OWN_FILE = f"{VVX}-settings.cfg"
@@ -116,6 +118,12 @@ async def reported(world: World) -> list[tuple[str, str, str]]:
     async with world.services.store.database.reading() as connection:
         rows = await connection.execute(sa.select(events).where(events.c.action.like("overrides.%")))
         return [(row.action, row.subject, row.detail.get("reason", "")) for row in rows]
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 async def switch_off(world: World) -> None:
@@ -210,6 +218,17 @@ async def test_a_flood_of_uploads_is_not_a_flood_of_events(world: World) -> None
     assert len(await reported(world)) == 1
 
 
+async def test_uploads_in_the_name_of_thousands_are_not_as_many_events(world: World) -> None:
+    for _again in range(2):
+        for number in range(2000):
+            world.app.check_ins.report("overrides.refused", f"{number:012x}", "has a DOCTYPE")
+    world.app.check_ins.report("firmware.damaged", "another matter", "bytes differ")
+
+    assert len(await reported(world)) == 100
+    async with world.services.store.read() as session:
+        assert (await session.events.latest(1))[0].action == "firmware.damaged"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -269,7 +288,6 @@ def bomb() -> bytes:
         (b'<a up.headsetMode="&unknown;"/>', "not well-formed XML"),
         (b'<a x:up.headsetMode="1"/>', "not well-formed XML"),
         (b'<a up.headsetMode="1\x00"/>', "not well-formed XML"),
-        (b"<a>" * 1000 + b"</a>" * 1000, "not well-formed XML"),
         (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a up.headsetMode="1"/>', "has a DOCTYPE"),
         (b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/hostname">]><a up.headsetMode="&e;"/>', "has a DOCTYPE"),
         (bomb(), "has a DOCTYPE"),
@@ -278,7 +296,7 @@ def bomb() -> bytes:
         (b'<?xml version="1.0" encoding="UTF-7"?>+ADwAIQ-DOCTYPE a+AD4-<a/>', "not well-formed XML"),
         (b"<a " + b" ".join(b'p%d="1"' % n for n in range(MOST_PARAMETERS + 1)) + b"/>", "more than 1000 parameters"),
     ],
-    ids=[f"{number}" for number in range(15)],
+    ids=[f"{number}" for number in range(14)],
 )
 async def test_what_no_phone_writes_is_refused_and_reported(world: World, given: bytes, reason: str) -> None:
     await sent(world, HARMLESS)
@@ -286,6 +304,17 @@ async def test_what_no_phone_writes_is_refused_and_reported(world: World, given:
     assert await sent(world, given) == 404
     assert parameters((await world.ask(PHONE)).body) == HARMLESS, "what was there before stays"
     assert await reported(world) == [("overrides.refused", VVX, f"-phone.cfg: {reason}")]
+
+
+def test_made_up_names_are_not_remembered_and_do_not_hold_anybody_up() -> None:
+    """lxml keeps every name a thread ever read: 8000 uploads took 500 MB, and then none with a new name was read."""
+    names = {f"{n:_>40}" for n in range(MOST_PARAMETERS)}
+    for number in range(300):
+        read_attributes(b"<a " + b" ".join(f'a{number}x{name}=""'.encode() for name in names) + b"/>")
+    before = _resident()
+    for number in range(300, 900):
+        read_attributes(b"<a " + b" ".join(f'a{number}x{name}=""'.encode() for name in names) + b"/>")
+    assert _resident() - before < 10_000_000
 
 
 async def test_an_upload_over_the_limit_is_refused(world: World) -> None:

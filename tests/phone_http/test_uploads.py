@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import sqlalchemy as sa
 
 from tests.conftest import ADMIN, OTHER_VVX, VVX, World
+from ztp_server.store.schema import uploads
 
 LOG = f"{VVX}-app.log"
 LIMIT = 1_048_576
@@ -184,3 +186,25 @@ async def _put(world: World, body: io.BytesIO | AsyncIterator[bytes]) -> int:
     """The status of an upload that the server may well stop reading."""
     async with aiohttp.ClientSession() as session, session.put(world.url("http") + LOG, data=body) as response:
         return response.status
+
+
+@pytest.mark.parametrize("file", [LOG, f"{VVX}-phone.cfg"])
+async def test_a_phone_that_is_removed_while_it_sends_is_refused_as_an_unknown_one(world: World, file: str) -> None:
+    await world.ask(f"{VVX}-settings.cfg")
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.app.listeners["http"].address.port)
+    writer.write(f"PUT /{file} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n<a".encode())
+    await writer.drain()
+    await asyncio.sleep(0.3)  # it is proven, and its body awaited
+    await world.services.phones.remove(ADMIN, VVX)
+    writer.write(b"/>")
+
+    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
+async def test_a_kept_file_that_does_not_unpack_is_our_failure(world: World) -> None:
+    await world.ask(LOG, method="PUT", body=b"x")
+    async with world.services.store.database.writing() as connection:
+        await connection.execute(sa.update(uploads).values(body=b"damaged"))
+
+    assert (await world.ask(LOG)).status == 503

@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulator.conftest import make_phone
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
+from ztp_server.domain.site import Site
 from ztp_server.domain.template_context import Server
 from ztp_server.services.address import ServerAddress
 
@@ -20,7 +21,8 @@ def phone_url(steady: str, *listeners: str, proofs: tuple[str, ...] = ("certific
     family: Any = phone.family.model_copy(update={"steady": steady})
     address = ServerAddress(Server({kind: URLS[kind] for kind in listeners}, "PEM"), {phone.vendor.id})
     settings = {**PRODUCT_SETTINGS.defaults(), "provisioning_url": own}
-    return address.phone_url(phone.vendor, family, phone.model, proofs, settings, "")
+    site = Site("madrid", "Madrid", proofs=proofs)
+    return address.phone_url(phone.vendor, family, phone.model, site, settings, "")
 
 
 @pytest.mark.parametrize(

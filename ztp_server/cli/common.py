@@ -138,7 +138,9 @@ def from_file(value: str) -> str:
         return value[1:]
     try:
         return sys.stdin.read().rstrip("\r\n") if value == "@-" else Path(value[1:]).read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadValue(value, error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
         raise BadValue(value, str(error)) from None
 
 

@@ -172,7 +172,9 @@ def explain(hardware_id: str, as_json: bool, data: DataOptions) -> None:
     rows = with_services(data, lambda services: services.phones.explain(hardware_id))
     if as_json:
         return show_json([_explained(row) for row in rows])
-    show_table(("Setting", "Value", "From", "Becomes"), [(r.name, r.value, r.source, r.rendered) for r in rows])
+    show_table(
+        ("Setting", "Value", "From", "Becomes"), [(r.name, _spelled(r.value), r.source, r.rendered) for r in rows]
+    )
 
 
 @phone.command("preview")
@@ -231,11 +233,22 @@ def _line(text: str) -> Line:
 def _key(text: str) -> LineKey:
     fields: dict[str, Any] = {"type": "", **read_fields("--key", text, _KEY_FIELDS)}
     if fields["type"] == "line":
+        if fields.get("value"):
+            raise BadValue("--key value", "a line key has none; its line is given as line=2")
         number = fields.get("line", "1")
         if not re.fullmatch("[0-9]{1,3}", str(number)):
             raise BadValue("--key line", "must be the number of a line, counted from 1")
         fields["line"] = int(number)
+    elif "line" in fields:
+        raise BadValue("--key line", "only a key of type line has one")
+    elif fields["type"] == "none" and fields.get("value"):
+        raise BadValue("--key value", "a key of type none has none")
     return LineKey(**fields)
+
+
+def _spelled(value: Any) -> Any:
+    """A switch as `--set` takes it."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
 
 
 def _explained(row: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
+from ztp_server.domain.firmware import VERSION
 from ztp_server.domain.hardware_id import MAC_PATTERN, normalise_mac
 from ztp_server.domain.parameters import ParameterNames
 from ztp_server.domain.settings import SettingsTable
@@ -152,6 +153,8 @@ class Catalog:
     def _seen(self, vendor: Vendor, groups: Mapping[str, str | None]) -> Seen:
         stage = groups.get("stage") or vendor.application_stage
         firmware = groups.get("firmware") or ""
+        if not VERSION.fullmatch(firmware):
+            firmware = ""  # made up: no phone says so, and whoever does must not fill what remembers versions
         return Seen(
             vendor=vendor.id,
             model=self.model_named(vendor.id, groups.get("model") or ""),

@@ -45,9 +45,11 @@ class Setting:
             return self._adapter.validate_python(value)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
+            if first["type"].startswith("bool_"):
+                raise BadValue(f"settings.{self.name}", "must be on or off") from None
             reason = re.sub(r"^Value error, ", "must be ", first["msg"])
             reason = re.sub(r"^\w+ should ", "must ", reason)
-            place = "".join(f".{part}" for part in first["loc"] if isinstance(part, int))
+            place = "".join(f".{part + 1}" for part in first["loc"] if isinstance(part, int))
             raise BadValue(f"settings.{self.name}{place}", reason) from None
 
     @property

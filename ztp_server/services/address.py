@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ztp_server.domain.site import Site
 from ztp_server.domain.support import speaks_tls
 from ztp_server.domain.template_context import Server
 from ztp_server.domain.vendor import Family, Model, Vendor
@@ -47,17 +48,20 @@ class ServerAddress:
         vendor: Vendor,
         family: Family,
         model: Model,
-        proofs: Sequence[str],
+        site: Site,
         settings: Mapping[str, Any],
         running: str,
     ) -> str:
-        """The steady address of one phone: its own setting goes first. A phone is not sent to the listener with
-        client certificates where its site does not take them as proof."""
-        own: str = settings["provisioning_url"]
+        """The steady address of one phone: its own setting goes first. A phone is not sent to a listener that gives it
+        nothing: the one with client certificates where its site does not take them as proof, plain HTTP where that
+        gives no secrets. There a phone that gets this file came over TLS, whatever is said of its kind."""
+        urls = self.server.urls
         steady = self.steady_url(vendor, family, model, running)
-        if steady == self.server.urls.get("mtls") and "certificate" not in proofs:
-            steady = self.server.urls.get("https", steady)
-        return own or steady
+        if steady == urls.get("http") and not site.plain_secrets:
+            steady = urls.get("https") or urls.get("mtls") or steady
+        if steady == urls.get("mtls") and "certificate" not in site.proofs:
+            steady = urls.get("https", steady)
+        return settings["provisioning_url"] or steady
 
 
 async def last_address(store: Store) -> ServerAddress:

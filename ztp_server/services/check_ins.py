@@ -17,6 +17,7 @@ FLUSH_SECONDS = 1.0
 # Of phones and files between two flushes; what comes beyond is not written down rather than piled up.
 _MOST_WAITING = 50_000
 _REPORT_AGAIN_SECONDS = 60.0
+_MOST_ALIKE = 100
 
 log = structlog.get_logger()
 
@@ -54,14 +55,15 @@ class CheckIns:
         return [batch[mac, file] for batch in batches for file in files if (mac, file) in batch]
 
     def report(self, action: str, subject: str, reason: str, *, about: str | None = None) -> None:
-        """An event for the administrator, and a line in the log; the same one at most once a minute. Where a phone
-        chooses the words of the reason, `about` says instead what counts as the same."""
+        """An event for the administrator, and a line in the log; the same one at most once a minute, and so many of one
+        kind: with thousands of phones somebody could make as many. Where a phone chooses the words of the reason,
+        `about` says instead what counts as the same."""
         now = asyncio.get_running_loop().time()
         key = (action, subject, reason if about is None else about)
-        if now - self._reported.get(key, -_REPORT_AGAIN_SECONDS) < _REPORT_AGAIN_SECONDS:
+        self._reported = {k: at for k, at in self._reported.items() if now - at < _REPORT_AGAIN_SECONDS}
+        alike = sum(reported == action for reported, _, _ in self._reported)
+        if key in self._reported or alike >= _MOST_ALIKE:
             return
-        if len(self._reported) > 1000:
-            self._reported.clear()
         self._reported[key] = now
         self._events.append((action, subject, reason))
         log.error(action, subject=subject, reason=reason)

@@ -76,4 +76,6 @@ def _check_family(catalog: Catalog, model: Model, base: BaseSettings) -> None:
     wanted = catalog.models.get(base.model)
     if wanted is None or catalog.family_of(wanted) is not catalog.family_of(model):
         family = catalog.family_of(wanted).name if wanted else base.model
-        raise BadValue("base_settings", f"{base.id} is for {family}, {model.name} is a {catalog.family_of(model).name}")
+        raise BadValue(
+            "base_settings", f"{base.id} is for {family}, {model.name} is of {catalog.family_of(model).name}"
+        )

@@ -82,7 +82,7 @@ def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Eff
     check_phone(family, model, phone)
     result = effective(catalog, phone, site, base)
     try:
-        check_room_for_keys(model, keys_of(family, phone), result.plain["expansion_modules"])
+        _check_room_for_keys(family, model, phone, result.plain["expansion_modules"])
         _check_rendered(family, model, result)
     except BadValue as error:
         value = result.values.get(error.field.removeprefix("settings.").partition(".")[0])
@@ -90,6 +90,16 @@ def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Eff
             raise
         raise BadValue(error.field, f"{error.reason}; it comes from {value.source}") from None
     return result
+
+
+def _check_room_for_keys(family: Family, model: Model, phone: Phone, expansion_modules: int) -> None:
+    keys = keys_of(family, phone)
+    try:
+        check_room_for_keys(model, keys, expansion_modules)
+    except BadValue as error:
+        if len(keys) == len(phone.line_keys):
+            raise
+        raise BadValue(error.field, f"{error.reason}; one of them is for its first line, which needs a key") from None
 
 
 def _check_rendered(family: Family, model: Model, result: Effective) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.file_rules import FileRule
-from ztp_server.domain.firmware import Library, Offer, choose
+from ztp_server.domain.firmware import Library, Offer, choose, is_older
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
@@ -59,11 +59,12 @@ class Known:
 
     @property
     def steady_url(self) -> str:
-        """Where the phone finds us, by what it runs: old firmware may not be able to come over TLS."""
-        group = self.group
-        return self.address.phone_url(
-            group.vendor, group.family, group.model, group.site.proofs, self.effective.plain, self.running
-        )
+        """Where the phone finds us, by what it runs: old firmware may not be able to come over TLS. One that is to go
+        back to such is told where it will find us before it does."""
+        group, runs = self.group, self.running
+        if self.offer.update and is_older(self.offer.version, runs):
+            runs = self.offer.version
+        return self.address.phone_url(group.vendor, group.family, group.model, group.site, self.effective.plain, runs)
 
 
 def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -> Group:

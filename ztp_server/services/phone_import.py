@@ -247,7 +247,9 @@ def _column_of(field_name: str) -> str:
     parts = field_name.split(".")
     if parts[0] in _GROUPS and len(parts) > 1:
         prefix, first = _GROUPS[parts[0]]
-        return f"{prefix}{parts[1]}_{parts[2] if len(parts) > 2 else first}"
+        name = parts[2] if len(parts) > 2 else first
+        # The line of a line key stands in the value column.
+        return f"{prefix}{parts[1]}_{'value' if (prefix, name) == ('key', 'line') else name}"
     if parts[0] == "settings" and not field_name.startswith(f"settings.{CUSTOM}"):
         return ".".join(part for part in parts if not part.isdecimal())
     return field_name

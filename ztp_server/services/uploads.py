@@ -17,7 +17,7 @@ import structlog
 from ztp_server.domain.file_rules import UploadRule
 from ztp_server.domain.overrides import OverridesRule, Sifted, named, sift
 from ztp_server.domain.request import Answer, Kept, PhoneFile, PhoneRequest, Refusal, TooLarge
-from ztp_server.errors import BadValue
+from ztp_server.errors import BadValue, NotFound
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.own_files import Known, own_rules
 from ztp_server.store import Store
@@ -40,12 +40,15 @@ class Uploads:
 
     async def answer(self, request: PhoneRequest, rule: UploadRule, known: Known, proof: str) -> Answer:
         """What a phone gets that sends a file, or asks for what it sent. Raises StoreUnavailable."""
-        overrides = known.group.vendor.overrides
-        if rule.kind == "overrides" and overrides is not None:
-            if request.method == "PUT":
+        overrides = known.group.vendor.overrides if rule.kind == "overrides" else None
+        if request.method != "PUT":
+            return await (self._overrides(rule, overrides, known) if overrides else self._taken(rule, known))
+        try:
+            if overrides:
                 return await self._take_overrides(request, rule, overrides, known, proof)
-            return await self._overrides(rule, overrides, known)
-        return await (self._take(request, rule, known) if request.method == "PUT" else self._taken(rule, known))
+            return await self._take(request, rule, known)
+        except NotFound:
+            return Refusal("the phone was removed while it sent")
 
     async def _taken(self, rule: UploadRule, known: Known) -> Answer:
         async with self._store.read() as session:

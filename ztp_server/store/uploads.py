@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.errors import NotFound, StoreUnavailable
 from ztp_server.store.schema import uploads
 from ztp_server.store.vault import Vault
 
@@ -29,17 +31,24 @@ class UploadStore:
         self._vault = vault
 
     async def get(self, phone_id: str, name: str) -> bytes | None:
+        """What `put` kept. Raises StoreUnavailable when it does not unpack."""
         query = sa.select(uploads.c.body).where(uploads.c.phone_id == phone_id, uploads.c.name == name)
         body = (await self._connection.execute(query)).scalar()
-        return None if body is None else zlib.decompress(body)
+        try:
+            return None if body is None else zlib.decompress(body)
+        except zlib.error:
+            raise StoreUnavailable(f"{_place(phone_id, name)}: damaged, or of another kind") from None
 
     async def put(self, phone_id: str, name: str, body: bytes, size: int) -> bool:
         """Keep a file instead of the one of that name; returns whether there was none. `body` is packed with zlib,
-        `size` what it was before."""
+        `size` what it was before. Raises NotFound when the phone was removed meanwhile."""
         own = sa.and_(uploads.c.phone_id == phone_id, uploads.c.name == name)
         removed = await self._connection.execute(sa.delete(uploads).where(own))
         row = {"phone_id": phone_id, "name": name, "body": body, "size": size}
-        await self._connection.execute(sa.insert(uploads).values(row | {"at": datetime.now(UTC)}))
+        try:
+            await self._connection.execute(sa.insert(uploads).values(row | {"at": datetime.now(UTC)}))
+        except IntegrityError:
+            raise NotFound("the phone is gone") from None
         return removed.rowcount == 0
 
     async def get_parameters(self, phone_id: str, name: str) -> StoredParameters | None:
