@@ -97,11 +97,14 @@ class Renderer:
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
         self._environments = {name: _environment(writer, sources) for name, writer in _WRITERS.items()}
+        self._checked: set[tuple[str, str]] = set()
 
     def check(self, template: str, file_format: str, within: tuple[str, ...] = ()) -> None:
         """Raise TemplateError when a template uses what is not given to it. What passes may run in this process."""
         if template in within:
             raise TemplateError(template, 0, "includes itself")
+        if (template, file_format) in self._checked:
+            return  # Parts are included by the files of many families.
         try:
             tree = self._environments[file_format].parse(self._source(template), filename=template)
             _check_tree(tree, template)
@@ -116,6 +119,7 @@ class Renderer:
             if name not in self._sources:
                 raise TemplateError(template, included.lineno, f"no template {name!r}")
             self.check(name, file_format, (*within, template))
+        self._checked.add((template, file_format))
 
     def parts(self, template: str, file_format: str) -> list[str]:
         """The names of a checked template and of everything it includes."""
