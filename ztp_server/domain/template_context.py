@@ -51,7 +51,7 @@ def template_context(
         "model": _model(model),
         **bootstrap_context(vendor, server, steady_url),
         "map": {**vendor.maps, **family.maps},
-        "renders": {name: family.support(name).state == "parameter" for name in settings},
+        "renders": {name: name in family.rendered for name in settings},
         "custom": {name.removeprefix(CUSTOM): value for name, value in settings.items() if name.startswith(CUSTOM)},
         "clock": clock.as_dict(),
         "firmware": {"version": offer.version, "update": offer.update},

@@ -204,6 +204,11 @@ class Family(TomlRow):
     def support(self, setting: str) -> Support:
         return self.settings.get(setting, NOT_LISTED)
 
+    @cached_property
+    def rendered(self) -> frozenset[str]:
+        """The settings that its files say something of."""
+        return frozenset(name for name, support in self.settings.items() if support.state == "parameter")
+
     def firmware_steps(self, model: str) -> tuple[FirmwareStep, ...]:
         """What one of its models has to load on its way to some version."""
         return tuple(step for step in self.firmware_step if not step.models or model in step.models)

@@ -103,7 +103,7 @@ def _check_room_for_keys(family: Family, model: Model, phone: Phone, expansion_m
 
 
 def _check_rendered(family: Family, model: Model, result: Effective) -> None:
-    rendered = {name: value for name, value in result.values.items() if family.support(name).state == "parameter"}
+    rendered = {name: value for name, value in result.values.items() if name in family.rendered}
     check_effective(family, model, rendered)
     check_ports(result.values)
     check_texts(family, {name: value.value for name, value in rendered.items()})
