@@ -139,7 +139,7 @@ def choose(running: str, wanted: str, there: Collection[str], steps: Iterable[Fi
     if running and is_older(wanted, running) and not is_within(running, wanted) and not downgrade:
         return Offer(wanted, "", False, f"{wanted} is older than what it runs, and firmware_downgrade is off")
     if wanted not in there:
-        return Offer(wanted, wanted, True, f"there is no image of {wanted} for its model")
+        return Offer(wanted, wanted, True, f"no image of {wanted} yet: asked for, the phone keeps what it runs")
     if not running:
         return Offer(wanted, wanted, True, "what it runs is not known")
     if is_within(running, wanted):
