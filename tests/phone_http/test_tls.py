@@ -267,3 +267,23 @@ async def test_a_listener_stopped_while_it_takes_up_a_certificate_leaves_no_sock
         warnings.simplefilter("always", ResourceWarning)
         gc.collect()
     assert [str(warning.message) for warning in heard] == []
+
+
+async def test_a_phone_that_comes_while_a_certificate_is_taken_up_is_served(tmp_path: Path) -> None:
+    files = ensure_server_files(tmp_path, NAMES)
+    context, trust = https_context(files), ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    listener = PhoneListener("--phone-https", LOOPBACK, nothing, context)
+    await listener.start()
+
+    async def knock() -> None:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", listener.address.port, ssl=trust)
+            writer.close()
+
+    for turns in range(40):
+        knocking = [asyncio.create_task(knock()) for _ in range(3)]
+        for _ in range(turns % 8):
+            await asyncio.sleep(0)
+        await listener.replace_context(context)
+        await asyncio.gather(*knocking)
+    await listener.stop()
