@@ -275,15 +275,17 @@ async def test_a_phone_that_comes_while_a_certificate_is_taken_up_is_served(tmp_
     listener = PhoneListener("--phone-https", LOOPBACK, nothing, context)
     await listener.start()
 
-    async def knock() -> None:
+    async def knock() -> str | None:
         async with asyncio.timeout(5):
             _, writer = await asyncio.open_connection("127.0.0.1", listener.address.port, ssl=trust)
             writer.close()
+            version: str | None = writer.get_extra_info("ssl_object").version()
+            return version
 
     for turns in range(40):
         knocking = [asyncio.create_task(knock()) for _ in range(3)]
         for _ in range(turns % 8):
             await asyncio.sleep(0)
         await listener.replace_context(context)
-        await asyncio.gather(*knocking)
+        assert all(await asyncio.gather(*knocking)), "each has finished its handshake"
     await listener.stop()
