@@ -18,13 +18,13 @@ import pytest
 
 from ztp_server.app import App
 from ztp_server.config import Address, DataOptions, ServeOptions
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.pki.authority import make_device_authority, make_device_certificate
 
 LONG = bool(os.environ.get("ZTP_TEST_LONG"))
-ADMIN = Actor("test")
+ADMIN = Actor.trusted("test")
 LOOPBACK = Address("127.0.0.1", 0)
 
 HOSTILE_NAME = "Sales & Co <\"1'> é😀"

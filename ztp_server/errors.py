@@ -5,6 +5,8 @@
     │   ├── BadValue           a field holds what it must not; names the field
     │   ├── NotFound           no such phone, site, base settings, model, firmware
     │   ├── Conflict           it exists already, or is in use
+    │   ├── Stale              somebody else changed it since it was read
+    │   ├── Forbidden          the one who asks may not; names the permission
     │   └── ImportRefused      a CSV with bad rows; every row named
     ├── Misconfigured          the server cannot start like this: file, port, folder, database
     ├── TemplateError          a template or vendor.toml is wrong; names file and line
@@ -51,6 +53,19 @@ class NotFound(Refused):
 
 class Conflict(Refused):
     """It exists already, or something still uses it."""
+
+
+class Stale(Refused):
+    """A change was made of something that is another by now: read it again."""
+
+
+class Forbidden(Refused):
+    """The one who asks has not the permission, at a site or anywhere."""
+
+    def __init__(self, permission: str, site: str = "") -> None:
+        where = f" at site {site}" if site else ""
+        super().__init__(f"needs the permission {permission}{where}")
+        self.permission = permission
 
 
 class ImportRefused(Refused):

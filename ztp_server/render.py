@@ -129,6 +129,10 @@ class Renderer:
             found += self.parts(included.template.as_const(), file_format)
         return found
 
+    def environment(self, file_format: str) -> jinja2.Environment:
+        """The rules by which templates of a kind of file are read and their values written, for whoever walks them."""
+        return self._environments[file_format]
+
     def _source(self, template: str) -> str:
         try:
             return self._sources[template]
@@ -239,12 +243,16 @@ def _check_xml(template: str, body: bytes) -> None:
         raise TemplateError(template, 0, "the result has a DOCTYPE, which no phone needs")
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a file with their ends. str.splitlines would also split at U+2028."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
 def _with_custom(text: str, custom: Mapping[str, str]) -> str:
     """Raw parameters take the place of the lines they name, or follow at the end: no parameter stands twice."""
     if not custom:
         return text
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also split at U+2028
-    kept = [line for line in lines if line.partition("=")[0] not in custom]
+    kept = [line for line in split_lines(text) if line.partition("=")[0] not in custom]
     if kept and not kept[-1].endswith("\n"):
         kept.append("\n")
     added = [f"{name}={_line_value(value)}\n" for name, value in custom.items()]

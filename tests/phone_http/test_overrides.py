@@ -23,7 +23,7 @@ from tests.phone_http.conftest import Ztp
 from ztp_server.config import shipped_folder
 from ztp_server.domain.overrides import named, shown
 from ztp_server.domain.parameters import parse_names
-from ztp_server.store.schema import check_ins, events
+from ztp_server.store.schema_history import check_ins, events
 from ztp_server.vendor_folders import read_folder
 from ztp_server.vendors import load_catalog
 from ztp_server.xml_parameters import MOST_PARAMETERS, read_attributes

@@ -19,10 +19,11 @@ from tests.services.opened import new_data, open_data
 from ztp_server.domain.event import CheckIn
 from ztp_server.errors import BadValue, Conflict, NotFound
 from ztp_server.services.opening import Services
-from ztp_server.store import Store
+from ztp_server.store import Store, schema_access
 from ztp_server.store.changes import record
 from ztp_server.store.migrations import runner
-from ztp_server.store.schema import HEAD, events, metadata
+from ztp_server.store.schema import HEAD, metadata
+from ztp_server.store.schema_history import events
 
 POSTGRES = os.environ.get("ZTP_TEST_POSTGRES", "")
 DATABASES = ["sqlite", *(["postgresql"] if POSTGRES else [])]
@@ -84,6 +85,7 @@ async def test_the_migrations_make_the_tables_of_the_schema(office: Services) ->
         options = {"compare_type": True, "compare_server_default": True, "render_as_batch": True}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
+    assert schema_access.jobs.name in metadata.tables
     assert await raw(office.store, differences) == []
 
 

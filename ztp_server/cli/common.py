@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from ztp_server.config import DataOptions, shipped_folder
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.errors import BadValue, ImportRefused, ZtpError
 
 T = TypeVar("T")
@@ -113,9 +113,9 @@ async def warn_of_firmware(services: Any, source: str, changes: Mapping[str, Any
 def local_actor() -> Actor:
     """Who is asking, on the command line: the operating system's user."""
     try:
-        return Actor(f"local:{getpass.getuser()}")
+        return Actor.trusted(f"local:{getpass.getuser()}")
     except (KeyError, OSError):
-        return Actor("local")
+        return Actor.trusted("local")
 
 
 def read_changes(assignments: Iterable[str], unset: Iterable[str]) -> dict[str, Any]:

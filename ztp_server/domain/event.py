@@ -9,13 +9,6 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """Who is asking: the first argument of every service call that changes something."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. `detail` never holds a secret."""
 

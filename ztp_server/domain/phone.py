@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.text import check_text
 from ztp_server.errors import BadValue
 
 PhoneCategory = Literal["managed", "unmanaged", "webrtc", "remote"]
+PHONE_CATEGORIES: tuple[str, ...] = get_args(PhoneCategory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A phone record. `id` and `revision` belong to the store; `settings` holds overrides only."""
+    """A phone record. `id` and `revision` belong to the store; `settings` holds overrides only. What the category
+    has not is empty. `user` is the id of the person it belongs to, `remote_address` an E.164 number or SIP address."""
 
     name: str
     hardware_id: str
@@ -47,5 +49,7 @@ class Phone:
     lines: tuple[Line, ...] = ()
     line_keys: tuple[LineKey, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    user: str = ""
+    remote_address: str = ""
     id: str = ""
     revision: int = 0

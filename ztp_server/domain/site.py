@@ -23,7 +23,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 @dataclass(frozen=True, slots=True)
 class Site:
     """A place. `networks` are CIDRs whose addresses prove a phone when `proofs` holds `network`;
-    without `plain_secrets`, plain HTTP gives nothing but the bootstrap file."""
+    without `plain_secrets`, plain HTTP gives nothing but the bootstrap file. `civic_address` has the element names of
+    RFC 5139; `webrtc_url` (wss://…) and `ice_servers` (stun:…, turn:…) are what a browser's softphone connects to."""
 
     id: str
     name: str
@@ -31,6 +32,9 @@ class Site:
     proofs: tuple[str, ...] = PROOFS
     plain_secrets: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    civic_address: Mapping[str, str] = field(default_factory=dict)
+    webrtc_url: str = ""
+    ice_servers: tuple[str, ...] = ()
     revision: int = 0
 
 

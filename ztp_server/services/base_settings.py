@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ztp_server.domain.access import Actor
 from ztp_server.domain.base_settings import BaseSettings
-from ztp_server.domain.event import Actor
 from ztp_server.domain.site import check_slug
 from ztp_server.domain.support import check_clock, check_texts, check_values
 from ztp_server.errors import BadValue, ZtpError

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.vendor import DemoPhone, Vendor
@@ -20,7 +20,7 @@ from ztp_server.store.meta import DEMO
 DEMO_CERTS = "demo/certs"
 _DEVICES = "demo/devices"
 _SITE = "demo"
-_WHO = Actor("demo")
+_WHO = Actor.trusted("demo")
 _FIRST_EXTENSION = 1001
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.domain.firmware import Firmware, Library, check_version, missing_steps
 from ztp_server.domain.text import check_text
 from ztp_server.services.checks import known_model

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ztp_server.errors import Misconfigured
 from ztp_server.services.address import ServerAddress, last_address
+from ztp_server.services.annotations import Annotations
 from ztp_server.services.base_settings import BaseSettingsService
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
@@ -28,6 +29,7 @@ class Services:
     sites: Sites
     base_settings: BaseSettingsService
     phones: Phones
+    annotations: Annotations
     phone_import: PhoneImport
     overrides: Overrides
     firmware: FirmwareService
@@ -53,6 +55,7 @@ async def open_services(data: Path, database_url: str, shipped: Path, own_templa
         sites=Sites(store, templates),
         base_settings=BaseSettingsService(store, templates),
         phones=Phones(store, templates, address),
+        annotations=Annotations(store, templates, address),
         phone_import=PhoneImport(store, templates),
         overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),

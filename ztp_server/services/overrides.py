@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.domain.file_rules import UploadRule
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.overrides import OverridesRule, shown, sift

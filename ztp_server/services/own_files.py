@@ -92,7 +92,17 @@ def make_offer(known: Known, library: Library, running: str) -> Offer:
 
 def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) -> PhoneFile:
     """A phone's own file. Raises TemplateError naming file and line."""
-    context = template_context(
+    return render_file(renderer, rule, template_of(known, rule), context_of(server, known), "phone")
+
+
+def template_of(known: Known, rule: FileRule) -> str:
+    """The template that makes a file for this phone: its family's own, or the maker's."""
+    return template_name(known.group.vendor.id, known.group.model.family, rule.template)
+
+
+def context_of(server: Server, known: Known) -> dict[str, Any]:
+    """What the templates of this phone's files are given."""
+    return template_context(
         phone=known.phone,
         vendor=known.group.vendor,
         model=known.group.model,
@@ -102,8 +112,6 @@ def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) 
         steady_url=known.steady_url,
         offer=known.offer,
     )
-    template = template_name(known.group.vendor.id, known.group.model.family, rule.template)
-    return render_file(renderer, rule, template, context, "phone")
 
 
 def own_rules(known: Known) -> dict[str, FileRule]:

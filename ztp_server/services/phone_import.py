@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ztp_server.domain.access import Actor
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
-from ztp_server.domain.event import Actor
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone

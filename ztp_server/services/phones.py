@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ztp_server.domain.event import Actor, CheckIn
+from ztp_server.domain.access import Actor
+from ztp_server.domain.event import CheckIn
 from ztp_server.domain.firmware import Library, Offer
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey

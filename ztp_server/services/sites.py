@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ztp_server.domain.event import Actor
+from ztp_server.domain.access import Actor
 from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.site import LOOPBACK_NETWORKS, PRIVATE_NETWORKS, Site, check_slug, parse_networks, parse_proofs
 from ztp_server.errors import BadValue, ZtpError

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.errors import Misconfigured, StoreUnavailable
+from ztp_server.store.audit import AuditStore
 from ztp_server.store.base_settings import BaseSettingsStore
 from ztp_server.store.changes import ChangeFeed, last_change
 from ztp_server.store.database import Database
@@ -35,6 +36,7 @@ class Session:
         self.uploads = UploadStore(connection, vault)
         self.check_ins = CheckInStore(connection)
         self.events = EventStore(connection)
+        self.audit = AuditStore(connection, vault)
         self.meta = MetaStore(connection)
         self._connection = connection
 

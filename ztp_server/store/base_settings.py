@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.base_settings import BaseSettings
-from ztp_server.errors import Conflict, NotFound
+from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
 from ztp_server.store.schema import base_settings, base_settings_revisions, phones
 from ztp_server.store.vault import Vault
@@ -57,7 +57,7 @@ class BaseSettingsStore:
         )
         result = await self._connection.execute(changed.values(revision=new, name=base.name))
         if result.rowcount != 1:
-            raise Conflict(f"base settings {base.id} were changed by somebody else meanwhile")
+            raise Stale(f"base settings {base.id} were changed by somebody else meanwhile")
         await self._add_revision(base, new, author)
         return new
 

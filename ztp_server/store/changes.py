@@ -18,7 +18,9 @@ POLL_SECONDS = 0.25
 
 async def record(connection: AsyncConnection, kind: str, keys: Iterable[str] = ("",)) -> None:
     """Note a change in the transaction that makes it. An empty key means all of the kind."""
-    await connection.execute(sa.insert(changes), [{"kind": kind, "key": key} for key in keys])
+    rows = [{"kind": kind, "key": key} for key in keys]
+    if rows:
+        await connection.execute(sa.insert(changes), rows)
 
 
 async def last_change(connection: AsyncConnection) -> int:

@@ -98,8 +98,24 @@ class Database:
             raise Misconfigured(
                 f"database {self.place}: made by a newer ztp (schema {found}, this one knows up to {HEAD}); upgrade ztp"
             )
-        async with self._writer.begin() as connection:
-            await connection.run_sync(runner.upgrade)
+        if not self.is_sqlite:
+            async with self._writer.begin() as connection:
+                await connection.run_sync(runner.upgrade)
+            return
+        # SQLite changes a table by making it anew, and with foreign keys on, dropping the old one would take with it
+        # what hangs on it. They cannot be switched off within a transaction, so it takes a connection of its own.
+        engine = create_async_engine(self.url).execution_options(ztp_write=True)
+        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite_to_migrate)
+        sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(runner.upgrade)
+                broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
+                if broken:
+                    where = f"table {broken[0][0]}"
+                    raise Misconfigured(f"database {self.place}: {len(broken)} rows point to nothing, first in {where}")
+        finally:
+            await engine.dispose()
 
 
 class _translated:
@@ -143,14 +159,18 @@ def _check_file(url: sa.URL) -> None:
         raise Misconfigured(f"database {url.database}: no folder {folder}")
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    _prepare_sqlite_to_migrate(connection, record)
+    connection.execute("PRAGMA foreign_keys=ON").close()
+
+
+def _prepare_sqlite_to_migrate(connection: Any, _record: Any) -> None:
     # The driver must not begin by itself: a deferred BEGIN loses updates silently (see _begin_sqlite).
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
-        "foreign_keys=ON",
         "busy_timeout=5000",
         "trusted_schema=OFF",
     ):

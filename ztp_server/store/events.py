@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.event import CheckIn, Event
-from ztp_server.store.schema import check_ins, events
+from ztp_server.store.schema_history import check_ins, events
 
 
 class EventStore:

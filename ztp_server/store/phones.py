@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ztp_server.domain.firmware import FirmwareWish
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
-from ztp_server.errors import Conflict, NotFound
+from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
-from ztp_server.store.schema import check_ins, lines, phones
+from ztp_server.store.schema import lines, phone_overrides, phones
+from ztp_server.store.schema_history import check_ins
 from ztp_server.store.vault import Vault
 
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
@@ -83,18 +84,20 @@ class PhoneStore:
         return found
 
     async def add(self, new: Sequence[Phone]) -> None:
-        """Add phones, all or none. Raises Conflict when a hardware ID is taken."""
+        """Add phones, all or none; one that comes back has its id already. Raises Conflict when a hardware ID is
+        taken."""
         if not new:
             return
-        new = [replace(phone, id=uuid.uuid4().hex, revision=1) for phone in new]
+        new = [replace(phone, id=phone.id or uuid.uuid4().hex, revision=phone.revision + 1) for phone in new]
         try:
             for start in range(0, len(new), _BATCH):
                 batch = new[start : start + _BATCH]
                 await self._connection.execute(sa.insert(phones), [self._row(phone) for phone in batch])
                 await self._add_lines(batch)
+                await self._add_overrides(batch)
         except IntegrityError:
             raise Conflict("a phone with one of these hardware IDs exists already") from None
-        await record(self._connection, "phone", [phone.hardware_id for phone in new])
+        await record(self._connection, "phone", [phone.hardware_id for phone in new if phone.hardware_id])
 
     async def replace(self, phone: Phone) -> None:
         """Keep a phone as it is now. Raises Conflict when its hardware ID is another phone's."""
@@ -106,10 +109,12 @@ class PhoneStore:
         except IntegrityError:
             raise Conflict(f"phone {phone.hardware_id} exists already") from None
         if result.rowcount != 1:
-            raise Conflict(f"phone {phone.hardware_id} was changed by somebody else meanwhile")
+            raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
         await self._connection.execute(sa.delete(lines).where(lines.c.phone_id == phone.id))
         await self._add_lines([phone])
-        await record(self._connection, "phone", {before.scalar_one(), phone.hardware_id})
+        await self._connection.execute(sa.delete(phone_overrides).where(phone_overrides.c.phone_id == phone.id))
+        await self._add_overrides([phone])
+        await record(self._connection, "phone", {before.scalar_one(), phone.hardware_id} - {None, ""})
 
     async def remove(self, hardware_id: str) -> None:
         """Raises NotFound."""
@@ -137,15 +142,23 @@ class PhoneStore:
         if rows:
             await self._connection.execute(sa.insert(lines), rows)
 
+    async def _add_overrides(self, owners: Sequence[Phone]) -> None:
+        rows = [{"name": name[:160], "phone_id": phone.id} for phone in owners for name in phone.settings]
+        if rows:
+            await self._connection.execute(sa.insert(phone_overrides), rows)
+
     def _row(self, phone: Phone) -> dict[str, Any]:
         return {
             "id": phone.id,
-            "hardware_id": phone.hardware_id,
+            "hardware_id": phone.hardware_id or None,
             "name": phone.name,
+            "name_key": name_key(phone.name),
             "category": phone.category,
             "model": phone.model,
             "site_id": phone.site,
-            "base_settings_id": phone.base_settings,
+            "base_settings_id": phone.base_settings or None,
+            "user_id": phone.user or None,
+            "remote_address": phone.remote_address,
             "line_keys": [asdict(key) for key in phone.line_keys],
             "settings": self._vault.seal_settings(phone.settings, f"phones/{phone.id}"),
             "revision": phone.revision,
@@ -155,11 +168,13 @@ class PhoneStore:
         return Phone(
             id=row["id"],
             name=row["name"],
-            hardware_id=row["hardware_id"],
+            hardware_id=row["hardware_id"] or "",
             category=row["category"],
             model=row["model"],
             site=row["site_id"],
-            base_settings=row["base_settings_id"],
+            base_settings=row["base_settings_id"] or "",
+            user=row["user_id"] or "",
+            remote_address=row["remote_address"],
             lines=own_lines,
             line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
             settings=self._vault.open_settings(row["settings"], f"phones/{row['id']}"),
@@ -176,6 +191,11 @@ class PhoneStore:
             label=row[f"{prefix}label"],
             shared=row[f"{prefix}shared"],
         )
+
+
+def name_key(name: str) -> str:
+    """A name as it is searched and sorted."""
+    return name.casefold()[:255]
 
 
 def _line_place(phone_id: str, position: int) -> str:

@@ -1,160 +1,168 @@
-"""The tables, once for SQLite and PostgreSQL."""
+"""The tables, once for SQLite and PostgreSQL: what administrators keep. Beside it schema_history.py and
+schema_access.py."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
 
+from ztp_server.store.columns import BIG, UTCDateTime, column, metadata
+
+__all__ = ["metadata"]
+
 # The newest migration this program knows; a test holds it to migrations/versions.
-HEAD = "0002"
-
-_NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = sa.MetaData(naming_convention=_NAMES)
-
-
-class UTCDateTime(sa.TypeDecorator[datetime]):
-    """Aware datetimes in UTC on both databases: SQLite drops the zone, PostgreSQL keeps it."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-
-
-def _column(name: str, kind: Any, *more: Any, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, *more, nullable=False, **options)
-
+HEAD = "0005"
 
 meta = sa.Table(
     "meta",
     metadata,
-    _column("name", sa.String(64), primary_key=True),
-    _column("value", sa.Text),
+    column("name", sa.String(64), primary_key=True),
+    column("value", sa.Text),
 )
 
 sites = sa.Table(
     "sites",
     metadata,
-    _column("id", sa.String(64), primary_key=True),
-    _column("name", sa.String(255)),
-    _column("networks", sa.JSON),
-    _column("proofs", sa.JSON),
-    _column("plain_secrets", sa.Boolean),
-    _column("settings", sa.JSON),
-    _column("revision", sa.Integer),
+    column("id", sa.String(64), primary_key=True),
+    column("name", sa.String(255)),
+    column("networks", sa.JSON),
+    column("proofs", sa.JSON),
+    column("plain_secrets", sa.Boolean),
+    column("settings", sa.JSON),
+    column("civic_address", sa.JSON, server_default="{}"),
+    column("webrtc_url", sa.String(255), server_default=sa.text("''")),
+    column("ice_servers", sa.JSON, server_default="[]"),
+    column("revision", sa.Integer),
 )
 
 base_settings = sa.Table(
     "base_settings",
     metadata,
-    _column("id", sa.String(64), primary_key=True),
-    _column("name", sa.String(255)),
-    _column("model", sa.String(64)),
-    _column("revision", sa.Integer),
+    column("id", sa.String(64), primary_key=True),
+    column("name", sa.String(255)),
+    column("model", sa.String(64)),
+    column("revision", sa.Integer),
 )
 
 # Rows are added and never changed: what a phone was given on any day can be told.
 base_settings_revisions = sa.Table(
     "base_settings_revisions",
     metadata,
-    _column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id", ondelete="CASCADE"), primary_key=True),
-    _column("revision", sa.Integer, primary_key=True, autoincrement=False),
-    _column("settings", sa.JSON),
-    _column("author", sa.String(255)),
-    _column("at", UTCDateTime),
+    column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id", ondelete="CASCADE"), primary_key=True),
+    column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    column("settings", sa.JSON),
+    column("author", sa.String(255)),
+    column("reason", sa.String(255), server_default=sa.text("''")),
+    column("at", UTCDateTime),
 )
 
+# People. Their lines are what a phone gets on which they are logged in.
+users = sa.Table(
+    "users",
+    metadata,
+    column("id", sa.String(64), primary_key=True),
+    column("name", sa.String(255)),
+    column("name_key", sa.String(255), index=True),
+    column("extension", sa.String(64), index=True),
+    column("revision", sa.Integer),
+)
+
+# Columns that only some categories have are empty, or NULL where they point elsewhere or are unique. `name_key` is the
+# name as it is searched and sorted: without case.
 phones = sa.Table(
     "phones",
     metadata,
-    _column("id", sa.String(32), primary_key=True),
-    _column("hardware_id", sa.String(253), unique=True),
-    _column("name", sa.String(255)),
-    _column("category", sa.String(16)),
-    _column("model", sa.String(64), index=True),
-    _column("site_id", sa.String(64), sa.ForeignKey("sites.id"), index=True),
-    _column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id"), index=True),
-    _column("line_keys", sa.JSON),
-    _column("settings", sa.JSON),
-    _column("revision", sa.Integer),
+    column("id", sa.String(32), primary_key=True),
+    sa.Column("hardware_id", sa.String(253), unique=True),
+    column("name", sa.String(255)),
+    column("name_key", sa.String(255), server_default=sa.text("''")),
+    column("category", sa.String(16), index=True),
+    column("model", sa.String(64), index=True),
+    column("site_id", sa.String(64), sa.ForeignKey("sites.id"), index=True),
+    sa.Column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id"), index=True),
+    sa.Column("user_id", sa.String(64), sa.ForeignKey("users.id"), index=True),
+    column("remote_address", sa.String(255), server_default=sa.text("''")),
+    column("line_keys", sa.JSON),
+    column("settings", sa.JSON),
+    column("revision", sa.Integer),
+    sa.Index("ix_phones_name_key", "name_key", "id"),
+)
+
+# Which phones override which setting.
+phone_overrides = sa.Table(
+    "phone_overrides",
+    metadata,
+    column("name", sa.String(160), primary_key=True),
+    column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+# Phones that were removed, whole and sealed, until they are purged: their addresses are free meanwhile.
+removed_phones = sa.Table(
+    "removed_phones",
+    metadata,
+    column("id", sa.String(32), primary_key=True),
+    column("hardware_id", sa.String(253), index=True),
+    column("name", sa.String(255)),
+    column("category", sa.String(16)),
+    column("site", sa.String(64)),
+    column("actor", sa.String(255)),
+    column("at", UTCDateTime, index=True),
+    column("record", sa.Text),
 )
 
 lines = sa.Table(
     "lines",
     metadata,
-    _column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
-    _column("position", sa.Integer, primary_key=True, autoincrement=False),
-    _column("user", sa.String(128), index=True),
-    _column("auth_user", sa.String(128)),
-    _column("password", sa.Text),
-    _column("display_name", sa.String(128)),
-    _column("label", sa.String(128)),
-    _column("shared", sa.Boolean, server_default=sa.false()),
+    column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
+    column("position", sa.Integer, primary_key=True, autoincrement=False),
+    column("user", sa.String(128), index=True),
+    column("auth_user", sa.String(128)),
+    column("password", sa.Text),
+    column("display_name", sa.String(128)),
+    column("label", sa.String(128)),
+    column("shared", sa.Boolean, server_default=sa.false()),
+)
+
+user_lines = sa.Table(
+    "user_lines",
+    metadata,
+    column("user_id", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    column("position", sa.Integer, primary_key=True, autoincrement=False),
+    column("user", sa.String(128), index=True),
+    column("auth_user", sa.String(128)),
+    column("password", sa.Text),
+    column("display_name", sa.String(128)),
+    column("label", sa.String(128)),
+    column("shared", sa.Boolean, server_default=sa.false()),
 )
 
 firmware = sa.Table(
     "firmware",
     metadata,
-    _column("model", sa.String(64), primary_key=True),
-    _column("version", sa.String(64), primary_key=True),
-    _column("sha256", sa.String(64), index=True),
-    _column("size", sa.BigInteger),
-    _column("file_name", sa.String(255)),
-    _column("is_default", sa.Boolean),
+    column("model", sa.String(64), primary_key=True),
+    column("version", sa.String(64), primary_key=True),
+    column("sha256", sa.String(64), index=True),
+    column("size", sa.BigInteger),
+    column("file_name", sa.String(255)),
+    column("is_default", sa.Boolean),
 )
 
+# No foreign key: they outlive a removal that is undone, and go when the phone is purged.
 uploads = sa.Table(
     "uploads",
     metadata,
-    _column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
-    _column("name", sa.String(255), primary_key=True),
-    _column("body", sa.LargeBinary),
-    _column("size", sa.Integer),
-    _column("at", UTCDateTime),
-)
-
-# The last time a phone asked for each file: bounded by what phones may ask for.
-check_ins = sa.Table(
-    "check_ins",
-    metadata,
-    _column("hardware_id", sa.String(253), primary_key=True),
-    _column("file", sa.String(255), primary_key=True),
-    _column("at", UTCDateTime),
-    _column("status", sa.Integer),
-    _column("etag", sa.String(64)),
-    _column("address", sa.String(64)),
-    _column("proof", sa.String(32)),
-    _column("firmware", sa.String(64)),
-)
-
-events = sa.Table(
-    "events",
-    metadata,
-    _column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _column("at", UTCDateTime, index=True),
-    _column("actor", sa.String(255)),
-    _column("action", sa.String(64)),
-    _column("subject", sa.String(255)),
-    _column("detail", sa.JSON),
+    column("phone_id", sa.String(32), primary_key=True),
+    column("name", sa.String(255), primary_key=True),
+    column("body", sa.LargeBinary),
+    column("size", sa.Integer),
+    column("at", UTCDateTime),
 )
 
 # What other processes must forget. `key` is a hardware ID for kind phone, empty when everything of the kind changed.
 changes = sa.Table(
     "changes",
     metadata,
-    _column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _column("kind", sa.String(32)),
-    _column("key", sa.String(253)),
+    column("seq", BIG, primary_key=True, autoincrement=True),
+    column("kind", sa.String(32)),
+    column("key", sa.String(253)),
     sqlite_autoincrement=True,
 )

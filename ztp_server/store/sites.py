@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.site import Site
-from ztp_server.errors import Conflict, NotFound
+from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
 from ztp_server.store.schema import phones, sites
 from ztp_server.store.vault import Vault
@@ -42,7 +42,7 @@ class SiteStore:
         unchanged = sa.and_(sites.c.id == site.id, sites.c.revision == site.revision)
         result = await self._connection.execute(sa.update(sites).where(unchanged).values(values))
         if result.rowcount != 1:
-            raise Conflict(f"site {site.id} was changed by somebody else meanwhile")
+            raise Stale(f"site {site.id} was changed by somebody else meanwhile")
         await record(self._connection, "site")
 
     async def remove(self, site_id: str) -> None:
@@ -63,6 +63,9 @@ class SiteStore:
             "proofs": list(site.proofs),
             "plain_secrets": site.plain_secrets,
             "settings": self._vault.seal_settings(site.settings, f"sites/{site.id}"),
+            "civic_address": dict(site.civic_address),
+            "webrtc_url": site.webrtc_url,
+            "ice_servers": list(site.ice_servers),
         }
 
 
@@ -75,5 +78,8 @@ def _read(row: Any, vault: Vault) -> Site:
         proofs=tuple(row["proofs"]),
         plain_secrets=row["plain_secrets"],
         settings=vault.open_settings(row["settings"], f"sites/{site_id}"),
+        civic_address=row["civic_address"],
+        webrtc_url=row["webrtc_url"],
+        ice_servers=tuple(row["ice_servers"]),
         revision=row["revision"],
     )

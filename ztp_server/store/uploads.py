@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.errors import NotFound, StoreUnavailable
-from ztp_server.store.schema import uploads
+from ztp_server.store.schema import phones, uploads
 from ztp_server.store.vault import Vault
 
 
@@ -42,13 +41,12 @@ class UploadStore:
     async def put(self, phone_id: str, name: str, body: bytes, size: int) -> bool:
         """Keep a file instead of the one of that name; returns whether there was none. `body` is packed with zlib,
         `size` what it was before. Raises NotFound when the phone was removed meanwhile."""
+        if (await self._connection.execute(sa.select(phones.c.id).where(phones.c.id == phone_id))).first() is None:
+            raise NotFound("the phone is gone")
         own = sa.and_(uploads.c.phone_id == phone_id, uploads.c.name == name)
         removed = await self._connection.execute(sa.delete(uploads).where(own))
         row = {"phone_id": phone_id, "name": name, "body": body, "size": size}
-        try:
-            await self._connection.execute(sa.insert(uploads).values(row | {"at": datetime.now(UTC)}))
-        except IntegrityError:
-            raise NotFound("the phone is gone") from None
+        await self._connection.execute(sa.insert(uploads).values(row | {"at": datetime.now(UTC)}))
         return removed.rowcount == 0
 
     async def get_parameters(self, phone_id: str, name: str) -> StoredParameters | None:

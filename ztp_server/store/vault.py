@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ztp_server.errors import Misconfigured, StoreUnavailable
 
@@ -24,6 +27,7 @@ class Vault:
 
     def __init__(self, key: bytes, is_secret: Callable[[str], bool]) -> None:
         self._cipher = AESGCM(key)
+        self._audit_key = _derived(key, b"ztp audit")
         self._is_secret = is_secret
 
     def seal(self, text: str, place: str) -> str:
@@ -43,6 +47,15 @@ class Vault:
         except (InvalidTag, ValueError):
             raise StoreUnavailable(f"{place}: does not open with this {KEY_FILE}") from None
 
+    def chain(self, text: str) -> str:
+        """The HMAC-SHA256 of a record of the audit, in hex: nobody without the key can make one that fits."""
+        return hmac.digest(self._audit_key, text.encode(), "sha256").hex()
+
+    def digest(self, secret: str) -> str:
+        """What stands for a secret where it must not: equal for equal secrets, and worth nothing to who guesses."""
+        code = hmac.digest(self._audit_key, b"secret:" + secret.encode(), "sha256").hex()
+        return f"digest:{code[:16]}" if secret else ""
+
     def seal_settings(self, values: Mapping[str, Any], place: str) -> dict[str, Any]:
         """Settings as they are stored: the secret ones as `{"sealed": …}`."""
         return {
@@ -55,6 +68,10 @@ class Vault:
             name: self.open(value["sealed"], f"{place}/{name}") if isinstance(value, dict) else value
             for name, value in values.items()
         }
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(key)
 
 
 def load_key(folder: Path) -> bytes:

@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from ztp_server.store import schema_access, schema_history
 from ztp_server.store.schema import metadata
+
+# Importing them puts their tables into `metadata`.
+__all__ = ["schema_access", "schema_history"]
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from ztp_server.store.schema import UTCDateTime
+from ztp_server.store.columns import UTCDateTime
 
 revision = "0001"
 down_revision = None

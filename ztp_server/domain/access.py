@@ -1,0 +1,115 @@
+"""Who may do what: permissions, the roles built of them, and the one who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ztp_server.errors import BadValue, Forbidden
+
+# What each permission allows. Those of phones, sites and jobs can be limited to sites.
+PERMISSIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "phones:view": "see phones, their settings, status, files without secrets, and why a phone is not served",
+        "phones:add": "add and import phones, bring removed ones back",
+        "phones:edit": "change phones, one or many, and move them to other base settings",
+        "phones:delete": "remove phones",
+        "phones:reveal": "see passwords of phones: in files, exports and connection data",
+        "phones:restart": "restart and re-sync phones, log their users out",
+        "base_settings:view": "see base settings and their revisions",
+        "base_settings:add": "make and clone base settings",
+        "base_settings:edit": "change base settings, and return to an earlier revision",
+        "base_settings:delete": "remove base settings",
+        "sites:view": "see sites",
+        "sites:add": "make sites",
+        "sites:edit": "change sites",
+        "sites:delete": "remove sites",
+        "users:view": "see users",
+        "users:add": "add users",
+        "users:edit": "change users",
+        "users:delete": "remove users",
+        "firmware:view": "see firmware images",
+        "firmware:add": "add firmware images",
+        "firmware:delete": "remove firmware images",
+        "jobs:view": "see jobs of others",
+        "jobs:stop": "stop jobs of others",
+        "accounts:view": "see accounts, roles and tokens",
+        "accounts:edit": "change accounts, roles and tokens: whoever may do that may do everything",
+        "audit:view": "see and verify the audit, see events",
+    }
+)
+_PER_SITE = ("phones:", "sites:", "jobs:")
+
+ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "admin": frozenset(PERMISSIONS),
+        "editor": frozenset(PERMISSIONS)
+        - {"phones:reveal", "accounts:view", "accounts:edit", "audit:view", "firmware:delete"},
+        "operator": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"}
+        | {"phones:restart"},
+        "viewer": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permissions that somebody has: at one site, or (empty) everywhere."""
+
+    permissions: frozenset[str]
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is asking: the first argument of every service call. `name` says how they came in as well (`account:ana`,
+    `token:ci`, `local:root`); `address` is where from, empty on this machine. Without grants nothing is allowed."""
+
+    name: str
+    grants: tuple[Grant, ...] = ()
+    address: str = ""
+
+    @classmethod
+    def trusted(cls, name: str) -> Actor:
+        """One who may do everything: whoever can run the command line here can read the database and its key."""
+        return cls(name, (Grant(frozenset(PERMISSIONS)),))
+
+    def may(self, permission: str, site: str = "") -> bool:
+        """Whether the permission is held at a site, or (empty) everywhere."""
+        return any(permission in grant.permissions and grant.site in ("", site) for grant in self.grants)
+
+    def require(self, permission: str, site: str = "") -> None:
+        """Raises Forbidden naming the permission."""
+        if not self.may(permission, site):
+            raise Forbidden(permission, site)
+
+    def sites(self, permission: str) -> frozenset[str] | None:
+        """The sites at which a permission is held, None for all. Raises Forbidden when at none."""
+        if self.may(permission):
+            return None
+        found = frozenset(grant.site for grant in self.grants if permission in grant.permissions)
+        if not found:
+            raise Forbidden(permission)
+        return found
+
+    def covers(self, grants: Iterable[Grant]) -> bool:
+        """Whether everything in some grants is held: nobody gives away what they have not."""
+        return all(self.may(permission, grant.site) for grant in grants for permission in grant.permissions)
+
+
+def parse_permissions(texts: Iterable[str]) -> frozenset[str]:
+    """Names of permissions; `phones:*` and `*` stand for all of a kind. Raises BadValue naming the unknown one."""
+    found: set[str] = set()
+    for text in texts:
+        prefix = text.removesuffix("*")
+        matching = {n for n in PERMISSIONS if n == text or (prefix != text and n.startswith(prefix))}
+        if not matching:
+            raise BadValue("permissions", f"{text[:64]!r} is no permission; there are: {', '.join(PERMISSIONS)}")
+        found |= matching
+    return frozenset(found)
+
+
+def is_per_site(permission: str) -> bool:
+    """Whether a permission can be limited to a site; base settings, users and accounts belong to all of them."""
+    return permission.startswith(_PER_SITE)

@@ -1,0 +1,72 @@
+"""One phone with all that goes into its files, looked up for whoever wants to see what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ztp_server.domain.access import Actor
+from ztp_server.domain.file_rules import FileRule
+from ztp_server.domain.firmware import Library
+from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.phone import Phone
+from ztp_server.errors import NotFound
+from ztp_server.services.address import ServerAddress
+from ztp_server.services.checks import known_model
+from ztp_server.services.own_files import Known, known_phone, make_group, make_offer, own_rules
+from ztp_server.services.templates import Templates
+from ztp_server.store import Store
+
+
+class KnownPhones:
+    def __init__(self, store: Store, templates: Templates, address: ServerAddress) -> None:
+        self._store = store
+        self._templates = templates
+        self._address = address
+
+    async def find(self, hardware_id: str) -> Known:
+        """A phone with what its files are made of, secrets and all. Raises BadValue for what is no hardware ID, and
+        NotFound, also for a phone of a category that is given no files."""
+        async with self._store.read() as session:
+            phone, running = await session.phones.get_running(HardwareId.parse(hardware_id).value)
+            if phone.category != "managed":
+                raise NotFound(f"phone {phone.hardware_id} is {phone.category}: it is given no files")
+            site = await session.sites.get(phone.site)
+            base = await session.base_settings.get(phone.base_settings)
+            library = Library(await session.firmware.all())
+        model = known_model(self._templates.catalog, phone.model)
+        known = known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone, running)
+        known.offer = make_offer(known, library, running)
+        return known
+
+    def redacted(self, known: Known) -> Known:
+        """The same phone with `***` for every secret, so that its files may be shown."""
+        table = self._templates.catalog.settings
+        found = known.effective.values.items()
+        values = {name: replace(v, value=hidden(table.is_secret(name), v.value)) for name, v in found}
+        effective = replace(known.effective, values=values)
+        return replace(known, phone=_without_passwords(known.phone), effective=effective)
+
+    async def note_reveal(self, who: Actor, known: Known, files: Iterable[str]) -> None:
+        """Write down that somebody is shown the secrets in these files."""
+        async with self._store.write() as session:
+            await session.events.add(who.name, "phone.revealed", known.phone.hardware_id, {"files": list(files)})
+
+
+def files_of(known: Known, file: str | None) -> dict[str, FileRule]:
+    """The files of a phone by name: this one, or all of its own. Raises NotFound, saying which there are."""
+    files = own_rules(known)
+    wanted = {name: rule for name, rule in files.items() if file in (None, name)}
+    if not wanted:
+        raise NotFound(f"no file {file}; there are: {', '.join(files)}")
+    return wanted
+
+
+def hidden(secret: bool, value: Any) -> Any:
+    """A value as it may be shown: an empty secret is none."""
+    return "***" if secret and value else value
+
+
+def _without_passwords(phone: Phone) -> Phone:
+    return replace(phone, lines=tuple(replace(line, password="***" if line.password else "") for line in phone.lines))
