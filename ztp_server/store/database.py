@@ -157,6 +157,11 @@ def _check_file(url: sa.URL) -> None:
     folder = Path(url.database).parent
     if not folder.is_dir():
         raise Misconfigured(f"database {url.database}: no folder {folder}")
+    # The driver's thread may outlive the loop of a connection that could not be opened, and complain on stderr.
+    try:
+        sqlite3.connect(url.database).close()
+    except sqlite3.Error as error:
+        raise Misconfigured(f"database {url.database}: {error}") from None
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
