@@ -17,6 +17,7 @@ _COMMANDS = {
     "model": Lazy("models:model", "Models: list."),
     "firmware": Lazy("firmware:firmware", "Firmware images: add, list, remove."),
     "templates": Lazy("templates:templates", "Templates: check, diff."),
+    "completion": Lazy("completion:completion", "Shell completion."),
     "simulate": Lazy("simulate:simulate", "Boot a phone that is not there, and say what it would do."),
 }
 
