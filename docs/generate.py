@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the program: settings, support, options, cli.
+"""Writes the reference pages that follow from the program: settings, support, options, cli, permissions.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 when one is not what it would write
@@ -16,6 +16,7 @@ import click
 
 from ztp_server.cli.main import cli
 from ztp_server.config import shipped_folder
+from ztp_server.domain.access import PERMISSIONS, ROLES, SHARED_VIEWS, is_per_site
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.clock import format_offset
 from ztp_server.domain.settings import Setting
@@ -56,6 +57,7 @@ def pages() -> dict[str, str]:
         "support.md": support_page(catalog),
         "options.md": options_page(),
         "cli.md": cli_page(),
+        "permissions.md": permissions_page(),
     }
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
@@ -235,6 +237,28 @@ def proven(support: Support) -> str:
     if low is None and high is None:
         return "all"
     return f"{'' if low is None else low} to {'' if high is None else high}".strip()
+
+
+# ---- permissions.md --------------------------------------------------------------------------------------------------
+
+
+def permissions_page() -> Iterator[str]:
+    yield from ("# Permissions", "", NOTE, "")
+    yield (
+        "Every door asks for the same permissions. A role is given everywhere or at one site "
+        "([accounts and tokens](../how-to/accounts-and-tokens.md)). At a site it allows what can be limited to sites "
+        "(**yes** below), and *shows* what all sites share; all else it allows only where it is given everywhere."
+    )
+    yield ""
+    rows = [
+        (f"`{name}`", meaning, at_a_site(name), *("✓" if name in role else "" for role in ROLES.values()))
+        for name, meaning in PERMISSIONS.items()
+    ]
+    yield from table(("Permission", "Allows to", "At a site", *ROLES), rows)
+
+
+def at_a_site(permission: str) -> str:
+    return "yes" if is_per_site(permission) else "shows" if permission in SHARED_VIEWS else ""
 
 
 # ---- options.md and cli.md -------------------------------------------------------------------------------------------

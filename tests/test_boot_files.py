@@ -79,7 +79,7 @@ async def test_a_boot_is_written_down_with_the_firmware_of_the_phone_itself(name
         await _take(world, step)
     await world.app.check_ins.flush()
 
-    noted = {row.file: row for row in await world.services.phones.check_ins(boot.mac)}
+    noted = {row.file: row for row in await world.services.phones.check_ins(ADMIN, boot.mac)}
     own = [step for step in boot.steps if step.status == 200 and boot.mac in step.path.lower()]
     assert own and {step.path.lower() for step in own} <= set(noted)
     running = re.search(r"[0-9]+(?:\.[0-9]+){3}", boot.steps[-1].user_agent)
@@ -92,7 +92,7 @@ async def _add(world: World, boot: Boot) -> None:
     catalog = world.services.templates.catalog
     zone = {"time_zone": "Etc/GMT-1"}  # which every family can express
     await world.services.base_settings.add(ADMIN, "of-the-boot", "", boot.model, zone)
-    if boot.mac in {phone.hardware_id for phone in await world.services.phones.all()}:
+    if boot.mac in {phone.hardware_id for phone in await world.services.phones.all(ADMIN)}:
         await world.services.phones.remove(ADMIN, boot.mac)
     model = catalog.models[boot.model]
     line = Line("1001", password=HOSTILE_PASSWORD, display_name=HOSTILE_NAME)

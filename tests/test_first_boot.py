@@ -70,10 +70,10 @@ async def test_a_phone_recorded_after_its_first_knock_is_configured_at_its_next_
     world: World, vendor: str, mac: str, model: str
 ) -> None:
     device = world.device(vendor, mac)
-    known = await world.services.phones.get(mac)
+    known = await world.services.phones.get(ADMIN, mac)
     await world.services.phones.remove(ADMIN, mac)
     with pytest.raises(NotFound):
-        await world.services.phones.get(mac)
+        await world.services.phones.get(ADMIN, mac)
     before = await factory_boot(world, mac, model, device)
 
     await world.services.phones.add(ADMIN, sample_phone(mac, model=model, base_settings=known.base_settings,

@@ -142,7 +142,7 @@ async def test_each_brand_works_alone_with_the_same_program(vendor: str, tmp_pat
         await services.sites.add(ADMIN, "s", "", {"sip_server": "sip.example.net"})
         await services.base_settings.add(ADMIN, "b", "", model, {"provisioning_url": "https://ztp.example.net"})
         await services.phones.add(ADMIN, Phone("p", "0a0b0c000001", model, "s", "b", lines=(Line("4711"),)))
-        values = {row.name: row for row in await services.phones.explain("0a0b0c000001")}
+        values = {row.name: row for row in await services.phones.explain(ADMIN, "0a0b0c000001")}
         assert values["sip_server"].source == "site s"
     finally:
         await services.close()

@@ -177,7 +177,7 @@ class Office:
         return self.runner.run(work)
 
     def write(self, phone: Phone) -> Phone:
-        before = self.run(self.services.phones.get(phone.hardware_id))
+        before = self.run(self.services.phones.get(ADMIN, phone.hardware_id))
         changes = {**dict.fromkeys(before.settings), **phone.settings}
         return self.run(
             self.services.phones.edit(

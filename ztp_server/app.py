@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from ztp_server.api.health import health_app
+from ztp_server.api.application import admin_app
+from ztp_server.api.server import AdminRunner
 from ztp_server.certificates import CertificateFiles, Certificates
 from ztp_server.config import Address, ServeOptions, shipped_folder
 from ztp_server.domain.template_context import Server
@@ -21,12 +23,14 @@ from ztp_server.phone_http.listeners import PhoneListener, bind
 from ztp_server.phone_http.routes import PhoneDoor
 from ztp_server.services.address import keep_address
 from ztp_server.services.check_ins import CheckIns
-from ztp_server.services.demo import DEMO_CERTS, make_demo
+from ztp_server.pki.makers import DEMO_CERTS
+from ztp_server.services.demo import make_demo
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
 from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
+from ztp_server.services.retention import forget_old
 from ztp_server.services.uploads import Uploads
 
 WATCH_SECONDS = 0.5
@@ -49,7 +53,7 @@ class App:
         certificates = self._certificate_files.load(services.templates.catalog)
         self.address = services.address
         self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
-        self.check_ins = CheckIns(services.store)
+        self.check_ins = CheckIns(services.store, services.templates)
         self.fleet = Fleet(services.store, services.templates, self.address)
         self._requests = RequestLog(as_json=options.json_log)
         self._door = PhoneDoor(
@@ -58,23 +62,31 @@ class App:
         self._certificates = certificates
         self._admin: web.AppRunner | None = None
         self.admin_address: Address | None = None
+        # What makes the first account; empty when there is one, or nobody could bring it.
+        self.first_token = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(cls, options: ServeOptions) -> App:
         """Open the data, bind every listener, serve. Raises Misconfigured; then nothing is left running."""
         data = options.data
-        services = await open_services(data.data, data.database_url, shipped_folder("templates"), data.own_templates)
+        services = await open_services(
+            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
+        )
         try:
             see_folder(data.own_certs)
             if options.demo:
                 await make_demo(services, data.data)
             app = cls(options, services)
+            if options.admin:
+                app.first_token = await services.tokens.new_first()
             await app._open_doors()
         except BaseException:
             await services.close()
             raise
-        app._tasks = [asyncio.create_task(job) for job in (app.check_ins.run(), app._watch(), app._daily())]
+        jobs = services.job_runner.run_forever()
+        works = (app.check_ins.run(), services.tokens.run(), app._watch(), app._daily(), jobs)
+        app._tasks = [asyncio.create_task(work) for work in works]
         return app
 
     async def stop(self) -> None:
@@ -149,7 +161,9 @@ class App:
             return
         sock = bind("--admin", self.options.admin)
         self.admin_address = Address(self.options.admin.host, sock.getsockname()[1])
-        self._admin = web.AppRunner(health_app(self.services, self.metrics), access_log=None)
+        data, proxies = self.options.data.data, self.options.trusted_proxies
+        app = admin_app(self.services, self.services.tokens, self.metrics, self._requests, data, proxies)
+        self._admin = AdminRunner(app)
         await self._admin.setup()
         await web.SockSite(self._admin, sock).start()
 
@@ -192,11 +206,17 @@ class App:
         await keep_address(self.services.store, self.address)
 
     async def _daily(self) -> None:
-        """At start and once a day: hash every firmware image, and renew our own certificate when it is time."""
+        """At start and once a day: hash every firmware image, remove what is past keeping, and renew our own
+        certificate when it is time."""
         while True:
             await _undisturbed("firmware", self._scrub)
+            await _undisturbed("retention", self._forget_old)
             await asyncio.sleep(DAY)
             await _undisturbed("certificates", self._load_certificates)
+
+    async def _forget_old(self) -> None:
+        await forget_old(self.services.store)
+        await self.services.removed_phones.purge(datetime.now(UTC))
 
     async def _scrub(self) -> None:
         for sha256 in await self.services.firmware.scrub():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ztp_server.domain.catalog import Catalog
 from ztp_server.pki.authority import ServerFiles, ensure_server_files
 from ztp_server.pki.contexts import https_context, mtls_context
-from ztp_server.pki.device import DeviceAuthority, DeviceCertificates, SubjectRule, load_authorities
+from ztp_server.pki.device import DeviceCertificates, load_authorities
 from ztp_server.pki.pair import is_issued_by, read_certificate
+from ztp_server.services.maker_rules import subject_rules
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CertificateFiles:
         return Certificates(
             https=https_context(files),
             mtls=mtls_context(files, authorities),
-            devices=DeviceCertificates(authorities, _subject_rules(catalog, authorities)),
+            devices=DeviceCertificates(authorities, subject_rules(catalog)),
             makers=frozenset(authority.vendor for authority in authorities),
             ca_pem=_ca_pem(files),
             expires=read_certificate(files.certificate).not_valid_after_utc,
@@ -76,11 +76,6 @@ class CertificateFiles:
                 if path.is_file() and not path.name.startswith("."):
                     found.append((str(path), state.st_mtime_ns, state.st_size, state.st_ino))
         return found
-
-
-def _subject_rules(catalog: Catalog, authorities: Sequence[DeviceAuthority]) -> dict[str, SubjectRule]:
-    rules = {v.id: v.certificate for v in catalog.vendors.values() if v.certificate}
-    return {vendor: SubjectRule(rule.attribute, re.compile(rule.pattern)) for vendor, rule in rules.items()}
 
 
 def _ca_pem(files: ServerFiles) -> str:

@@ -57,6 +57,13 @@ class DataOptions:
     def own_certs(self) -> Path:
         return self.certs or self.data / "certs"
 
+    @property
+    def makers(self) -> list[Path]:
+        """The folders with makers' CAs, those of demonstration phones among them."""
+        from ztp_server.pki.makers import DEMO_CERTS
+
+        return [shipped_folder("certs"), self.own_certs, self.data / DEMO_CERTS]
+
 
 @dataclass(frozen=True)
 class ServeOptions:

@@ -5,8 +5,11 @@
     │   ├── BadValue           a field holds what it must not; names the field
     │   ├── NotFound           no such phone, site, base settings, model, firmware
     │   ├── Conflict           it exists already, or is in use
+    │   │   └── InUse          phones use it: how many, and the first of them
     │   ├── Stale              somebody else changed it since it was read
     │   ├── Forbidden          the one who asks may not; names the permission
+    │   ├── LoginRefused       wrong account or password, or a token that is not good: never said which
+    │   ├── TooMany            asked too often; says when to come back
     │   └── ImportRefused      a CSV with bad rows; every row named
     ├── Misconfigured          the server cannot start like this: file, port, folder, database
     ├── TemplateError          a template or vendor.toml is wrong; names file and line
@@ -17,7 +20,8 @@ A message never holds a secret: whoever raises names the field, not its value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class ZtpError(Exception):
@@ -55,6 +59,17 @@ class Conflict(Refused):
     """It exists already, or something still uses it."""
 
 
+class InUse(Conflict):
+    """Phones still use it. `phones` are the first of them that the one who asks may see: `id`, `hardware_id`, `name`."""
+
+    def __init__(self, what: str, count: int, phones: Sequence[Mapping[str, str]]) -> None:
+        named = ", ".join(phone["hardware_id"] or phone["id"] for phone in phones)
+        some = f": {named}{', …' if len(phones) < count else ''}" if named else ""
+        super().__init__(f"{what} in use by {count} {'phone' if count == 1 else 'phones'}{some}")
+        self.count = count
+        self.phones = list(phones)
+
+
 class Stale(Refused):
     """A change was made of something that is another by now: read it again."""
 
@@ -68,13 +83,27 @@ class Forbidden(Refused):
         self.permission = permission
 
 
-class ImportRefused(Refused):
-    """A file of many rows that was not imported, because of the rows named in `problems`."""
+class LoginRefused(Refused):
+    """Not let in: the same for every reason."""
 
-    def __init__(self, file: str, problems: Sequence[str]) -> None:
+
+class TooMany(Refused):
+    """Asked too often, or too many ask at once. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ImportRefused(Refused):
+    """A file of many rows that was not imported, because of the rows named in `problems`. `rows` says what was found
+    of each row, in the words of whoever read them."""
+
+    def __init__(self, file: str, problems: Sequence[str], rows: Sequence[Any] = ()) -> None:
         noun = "problem" if len(problems) == 1 else "problems"
         super().__init__(f"{file}: {len(problems)} {noun}, nothing imported")
         self.problems = list(problems)
+        self.rows = rows
 
 
 class Misconfigured(ZtpError):

@@ -99,6 +99,11 @@ class Renderer:
         self._environments = {name: _environment(writer, sources) for name, writer in _WRITERS.items()}
         self._checked: set[tuple[str, str]] = set()
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The texts of the folders: templates, and what says which there are."""
+        return self._sources
+
     def check(self, template: str, file_format: str, within: tuple[str, ...] = ()) -> None:
         """Raise TemplateError when a template uses what is not given to it. What passes may run in this process."""
         if template in within:

@@ -117,7 +117,7 @@ def test_a_change_of_base_settings_is_a_revision_that_can_be_compared(office: Do
     printed = office(
         "base-settings", "edit", "vvx-standard", "--set", "rtp_dscp=40", "--set", "admin_password=first-pass"
     )
-    assert printed == "revision 2\n"
+    assert printed == "revision 2\n1 phone: 1 vvx-411\n"
     office("base-settings", "edit", "vvx-standard", "--unset", "rtp_dscp", "--set", "admin_password=other-pass")
 
     assert "rtp_dscp: inherited → 40" in office("base-settings", "diff", "vvx-standard", "1", "2")

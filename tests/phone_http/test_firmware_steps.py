@@ -265,7 +265,7 @@ async def test_an_administrator_sees_what_a_phone_runs_and_is_offered_and_why(
     await world.ask(f"{VVX}.cfg", user_agent=app(FIRST))
     await world.app.check_ins.flush()
 
-    running, offer = await world.services.phones.firmware(VVX)
+    running, offer = await world.services.phones.firmware(ADMIN, VVX)
     assert (running, offer.wanted, offer.version) == (FIRST, LAST, VIA)
     previewed = await world.services.phones.preview(ADMIN, VVX, f"{VVX}.cfg", False)
     assert f"fw/{VIA}/".encode() in previewed[f"{VVX}.cfg"]
@@ -277,8 +277,8 @@ async def test_an_administrator_sees_what_a_phone_runs_and_is_offered_and_why(
 async def test_a_phone_that_never_came_is_offered_what_is_wanted(world: World, library: None) -> None:
     await want(world, LAST)
 
-    running, offer = await world.services.phones.firmware(VVX)
+    running, offer = await world.services.phones.firmware(ADMIN, VVX)
     assert (running, offer.version, offer.reason) == ("", LAST, "what it runs is not known")
     await want(world, LAST, firmware_update="off")
-    _, offer = await world.services.phones.firmware(VVX)
+    _, offer = await world.services.phones.firmware(ADMIN, VVX)
     assert (offer.wanted, offer.version, offer.reason) == (LAST, "", "firmware_update is off")

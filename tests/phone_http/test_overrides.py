@@ -181,7 +181,7 @@ async def test_each_phone_has_its_own(world: World) -> None:
 
 
 async def test_they_go_with_the_phone(world: World) -> None:
-    phone = await world.services.phones.get(VVX)
+    phone = await world.services.phones.get(ADMIN, VVX)
     await sent(world, HARMLESS)
     await world.services.phones.remove(ADMIN, VVX)
     await world.services.phones.add(ADMIN, phone)
@@ -443,7 +443,7 @@ async def test_nothing_of_it_is_readable_in_the_database(world: World) -> None:
 
 async def test_a_stored_file_of_one_phone_does_not_open_for_another(world: World) -> None:
     await sent(world, HARMLESS)
-    other = await world.services.phones.get(OTHER_VVX)
+    other = await world.services.phones.get(ADMIN, OTHER_VVX)
     async with world.services.store.database.writing() as connection:
         await connection.exec_driver_sql("UPDATE uploads SET phone_id = ?", (other.id,))
 

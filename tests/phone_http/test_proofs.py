@@ -234,7 +234,7 @@ async def test_a_demonstration_phone_is_believed_in_a_demonstration_only(start: 
 
 async def test_a_demonstration_trusts_this_machine_alone(start: Start, tmp_path: Path) -> None:
     world = await start(tmp_path / "demo", demo=True)
-    [demo] = await world.services.sites.all()
+    [demo] = await world.services.sites.all(ADMIN)
 
     assert set(demo.networks) == {"127.0.0.0/8", "::1/128"}
 

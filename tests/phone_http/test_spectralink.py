@@ -176,7 +176,7 @@ async def test_the_path_of_its_firmware_names_the_model_because_it_may_not(world
 
 async def test_other_makers_phones_are_as_they_were(world: World) -> None:
     await add_handset(world)
-    vvx = await world.services.phones.get(VVX)
+    vvx = await world.services.phones.get(ADMIN, VVX)
     await world.services.phones.add(ADMIN, replace(vvx, hardware_id="00907a000001", name="VVX with a strange address"))
 
     assert b"<APPLICATION" in (await world.ask("00907a000001.cfg", user_agent=GUESSED[0])).body

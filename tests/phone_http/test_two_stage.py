@@ -111,7 +111,7 @@ async def test_a_phone_added_after_its_first_knock_is_configured_at_its_next_req
 
 async def test_the_other_maker_too_is_configured_once_it_is_added(world: World) -> None:
     first = await world.ask(f"{UNKNOWN_HD400}.cfg", user_agent=HD400_UA)
-    known = await world.services.phones.get(HD400)
+    known = await world.services.phones.get(ADMIN, HD400)
     await world.services.phones.add(ADMIN, replace(known, hardware_id=UNKNOWN_HD400))
     second = await world.ask(f"{UNKNOWN_HD400}.cfg", user_agent=HD400_UA)
 

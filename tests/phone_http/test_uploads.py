@@ -157,7 +157,7 @@ async def test_an_upload_outlives_a_restart(world: World) -> None:
 
 
 async def test_the_logs_of_a_removed_phone_go_with_it(world: World) -> None:
-    phone = await world.services.phones.get(VVX)
+    phone = await world.services.phones.get(ADMIN, VVX)
     await world.ask(LOG, method="PUT", body=b"gone")
     await world.services.phones.remove(ADMIN, VVX)
     await world.services.phones.add(ADMIN, phone)

@@ -246,7 +246,7 @@ async def test_a_brand_that_is_taken_away_harms_no_other(data: Path, own: Path) 
     shutil.rmtree(own / "bellows")
     services = await open_data(data)
     try:
-        assert len(await services.phones.all()) == 4
+        assert len(await services.phones.all(ADMIN)) == 4
         assert await services.phones.preview(ADMIN, VVX, None, True)
         await services.sites.edit(ADMIN, "madrid", None, {"sip_port": "5071"})
         await services.phones.remove(ADMIN, "0a1b2c000001")

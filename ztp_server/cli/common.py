@@ -82,7 +82,9 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
     async def run() -> T:
         from ztp_server.services.opening import open_services
 
-        services = await open_services(data.data, data.database_url, shipped_folder("templates"), data.own_templates)
+        services = await open_services(
+            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
+        )
         try:
             return await work(services)
         finally:
@@ -104,12 +106,6 @@ def warn_of_custom(services: Any, model: str, changes: Mapping[str, Any]) -> Non
     warn(custom_warnings(services.templates.catalog, model, changes))
 
 
-async def warn_of_firmware(services: Any, source: str, changes: Mapping[str, Any]) -> None:
-    """Warn of a firmware version among changes that phones will not get."""
-    if "firmware_version" in changes:
-        warn(await services.firmware.warnings_of(source))
-
-
 def local_actor() -> Actor:
     """Who is asking, on the command line: the operating system's user."""
     try:
@@ -127,6 +123,17 @@ def read_changes(assignments: Iterable[str], unset: Iterable[str]) -> dict[str, 
             raise click.BadParameter(f"{assignment!r} is not name=value", param_hint="--set")
         changes[name.strip()] = from_file(value)
     return changes | dict.fromkeys(unset)
+
+
+def read_filters(texts: Iterable[str]) -> dict[str, list[str]]:
+    """`--filter name=value`, repeated, as filters of a list of phones."""
+    filters: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not name=value", param_hint="--filter")
+        filters.setdefault(name.strip().replace("-", "_"), []).append(value)
+    return filters
 
 
 def from_file(value: str) -> str:

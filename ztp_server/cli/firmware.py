@@ -31,7 +31,7 @@ def add(file: Path, models: Sequence[str], version: str, is_default: bool, data:
     async def add_it(services: Any) -> list[Firmware]:
         added: list[Firmware] = await services.firmware.add(local_actor(), file, models, version, is_default)
         for image in added:
-            warn(await services.firmware.warnings_of_image(image.model, version))
+            warn(await services.firmware.warnings_of_image(local_actor(), image))
         return added
 
     for image in with_services(data, add_it):
@@ -43,7 +43,7 @@ def add(file: Path, models: Sequence[str], version: str, is_default: bool, data:
 @data_options
 def list_firmware(as_json: bool, data: DataOptions) -> None:
     """List images."""
-    images = [asdict(image) for image in with_services(data, lambda services: services.firmware.all())]
+    images = [asdict(image) for image in with_services(data, lambda services: services.firmware.all(local_actor()))]
     if as_json:
         return show_json(images)
     columns = ("model", "version", "is_default", "size", "sha256", "file_name")
@@ -58,7 +58,7 @@ def remove(model: str, version: str, data: DataOptions) -> None:
     """Remove an image of a model."""
 
     async def remove_it(services: Any) -> None:
-        await services.firmware.remove(local_actor(), model, version)
-        warn(await services.firmware.warnings_of_image(model, version))
+        image = await services.firmware.remove(local_actor(), model, version)
+        warn(await services.firmware.warnings_of_image(local_actor(), image))
 
     with_services(data, remove_it)

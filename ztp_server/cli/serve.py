@@ -95,8 +95,19 @@ def _say_where(app: Any) -> None:
         click.echo(f"template left out: {problem.file}:{problem.line}: {problem.reason}", err=True)
     if app.options.demo:
         _say_demo(app)
+    if app.first_token:
+        _say_first(app)
     click.echo(f"Ready after {time.monotonic() - _STARTED:.2f} s. Stop with Ctrl-C.")
     sys.stdout.flush()
+
+
+def _say_first(app: Any) -> None:
+    """How the first account is made, here or from a browser's machine."""
+    body = f'{{"token": "{app.first_token}", "id": "ana", "name": "Ana", "password": "…"}}'
+    click.echo("\nThere is no account yet. Make the first one, which may do everything:")
+    click.echo(f"  ztp account add ana --role admin --data {app.options.data.data}")
+    click.echo("or with this token, within 24 hours and once:")
+    click.echo(f"  curl -sS -H 'Content-Type: application/json' http://{app.admin_address}/api/v1/accounts/first -d '{body}'\n")
 
 
 def _say_demo(app: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, show_json, show_table, with_services
+from ztp_server.cli.common import data_options, local_actor, show_json, show_table, with_services
 from ztp_server.config import DataOptions, shipped_folder
 from ztp_server.domain.catalog import Catalog
 from ztp_server.errors import NotFound
@@ -85,7 +85,7 @@ def _from_data(data: DataOptions, mac: str) -> tuple[str, str]:
 
     async def look(services: Any) -> tuple[str, str]:
         try:
-            model = (await services.phones.get(mac)).model
+            model = (await services.phones.get(local_actor(), mac)).model
         except NotFound:
             model = ""
         return model, services.address.server.urls.get("http", "")

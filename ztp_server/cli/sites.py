@@ -2,67 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import click
 
-from ztp_server.cli.common import (
-    data_options,
-    local_actor,
-    read_changes,
-    show_json,
-    show_table,
-    warn_of_firmware,
-    with_services,
-)
+from ztp_server.cli.common import data_options, local_actor, read_changes, show_json, show_table, warn, with_services
+from ztp_server.cli.edits import dry_run_option, json_option, reason_option, show_edited
 from ztp_server.config import DataOptions
 
 
 @click.group()
 def site() -> None:
-    """Places where phones stand: SIP servers, networks, time zone."""
+    """Places where phones stand: SIP servers, networks, time zone, address."""
 
 
-set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting or field of the site."
-)
+_set = click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+    help="A setting, or a field: networks, proofs, plain_secrets, webrtc_url, ice_servers, civic.ELEMENT.",
+)  # fmt: skip
+_unset = click.option("--unset", multiple=True, metavar="NAME", help="Inherit a setting again, or empty a field.")
 
 
 @site.command("add")
 @click.argument("site_id", metavar="ID")
 @click.option("--name", default="", help="What people call it.")
-@set_option
+@_set
+@reason_option
+@json_option
 @data_options
-def add(site_id: str, name: str, assignments: Sequence[str], data: DataOptions) -> None:
-    """Add a site. Fields beside the settings: networks (CIDRs), proofs, plain_secrets."""
+def add(site_id: str, name: str, assignments: Sequence[str], reason: str, as_json: bool, data: DataOptions) -> None:
+    """Add a site. Beside settings it has networks (CIDRs), proofs, plain_secrets, webrtc_url (wss://…), ice_servers, and
+    its civic address (civic.country=ES, civic.A3=Madrid, …)."""
     changes = read_changes(assignments, ())
-    with_services(data, lambda services: services.sites.add(local_actor(), site_id, name, changes))
+    added = _done(data, lambda s: s.sites.add(local_actor(), site_id, name, changes, reason=reason))
+    if as_json:
+        return show_json(added)
+    warn(added["warnings"])
 
 
 @site.command("edit")
 @click.argument("site_id", metavar="ID")
 @click.option("--name", default=None)
-@set_option
-@click.option("--unset", multiple=True, metavar="NAME", help="Inherit a setting again.")
+@_set
+@_unset
+@reason_option
+@dry_run_option
+@json_option
 @data_options
-def edit(site_id: str, name: str | None, assignments: Sequence[str], unset: Sequence[str], data: DataOptions) -> None:
+def edit(
+    site_id: str,
+    name: str | None,
+    assignments: Sequence[str],
+    unset: Sequence[str],
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+    data: DataOptions,
+) -> None:
     """Change a site; every phone there is checked against the change first."""
     changes = read_changes(assignments, unset)
-
-    async def edit_it(services: Any) -> None:
-        await services.sites.edit(local_actor(), site_id, name, changes)
-        await warn_of_firmware(services, f"site {site_id}", changes)
-
-    with_services(data, edit_it)
+    edited = _done(data, lambda s: s.sites.edit(local_actor(), site_id, name, changes, reason=reason, dry_run=dry_run))
+    show_edited(edited, dry_run=dry_run, as_json=as_json)
 
 
 @site.command("remove")
 @click.argument("site_id", metavar="ID")
+@reason_option
 @data_options
-def remove(site_id: str, data: DataOptions) -> None:
+def remove(site_id: str, reason: str, data: DataOptions) -> None:
     """Remove a site at which no phone stands."""
-    with_services(data, lambda services: services.sites.remove(local_actor(), site_id))
+    with_services(data, lambda services: services.sites.remove(local_actor(), site_id, reason=reason))
 
 
 @site.command("list")
@@ -70,7 +80,11 @@ def remove(site_id: str, data: DataOptions) -> None:
 @data_options
 def list_sites(as_json: bool, data: DataOptions) -> None:
     """List sites."""
-    sites = with_services(data, _views)
+
+    async def views(services: Any) -> list[dict[str, Any]]:
+        return [_view(services, site) for site in await services.sites.all(local_actor())]
+
+    sites = with_services(data, views)
     if as_json:
         return show_json(sites)
     show_table(("ID", "Name", "Networks"), [(s["id"], s["name"], s["networks"]) for s in sites])
@@ -78,20 +92,34 @@ def list_sites(as_json: bool, data: DataOptions) -> None:
 
 @site.command("show")
 @click.argument("site_id", metavar="ID")
+@click.option("--reveal", is_flag=True, help="Show its secrets; that goes into the audit.")
+@click.option("--reason", default="", help="With --reveal: why.")
 @data_options
-def show(site_id: str, data: DataOptions) -> None:
+def show(site_id: str, reveal: bool, reason: str, data: DataOptions) -> None:
     """Show a site."""
 
-    async def view(services: Any) -> Any:
-        from ztp_server.services.views import site_view
-
-        return site_view(await services.sites.get(site_id), services.templates.catalog.settings)
+    async def view(services: Any) -> dict[str, Any]:
+        shown = _view(services, await services.sites.get(local_actor(), site_id))
+        if reveal:
+            shown["settings"] |= await services.sites.reveal(local_actor(), site_id, reason)
+        return shown
 
     show_json(with_services(data, view))
 
 
-async def _views(services: Any) -> list[dict[str, Any]]:
+def _done(data: DataOptions, work: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
+    """The view of an edit, done or only tried."""
+
+    async def view(services: Any) -> dict[str, Any]:
+        from ztp_server.services.edit_views import edited_view
+
+        edited = await work(services)
+        return edited_view(edited, _view(services, edited.record))
+
+    return with_services(data, view)
+
+
+def _view(services: Any, site: Any) -> dict[str, Any]:
     from ztp_server.services.views import site_view
 
-    table = services.templates.catalog.settings
-    return [site_view(site, table) for site in await services.sites.all()]
+    return site_view(site, services.templates.catalog.settings)

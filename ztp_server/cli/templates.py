@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, show_json, with_services
+from ztp_server.cli.common import data_options, local_actor, show_json, with_services
 from ztp_server.config import DataOptions
 
 
@@ -47,8 +47,8 @@ async def _found(services: Any, vendors: Collection[str]) -> tuple[list[Any], in
     outdated = "the shipped file has changed since you copied it; see: ztp templates diff"
     catalog = services.templates.catalog
     models = {m.id for m in catalog.models.values() if not vendors or catalog.vendor_of(m).id in vendors}
-    bases = [base for base in await services.base_settings.all() if base.model in models]
-    phones = [phone for phone in await services.phones.all() if phone.model in models]
+    bases = [base for base in await services.base_settings.all(local_actor()) if base.model in models]
+    phones = [phone for phone in await services.phones.all(local_actor()) if phone.model in models]
     covered = [n for n in services.templates.snapshot.outdated if not vendors or n.split("/")[0] in vendors]
     found = [
         *services.templates.problems(vendors),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from ztp_server.errors import BadValue, Forbidden
 
-# What each permission allows. Those of phones, sites and jobs can be limited to sites.
+# What each permission allows.
 PERMISSIONS: Mapping[str, str] = MappingProxyType(
     {
         "phones:view": "see phones, their settings, status, files without secrets, and why a phone is not served",
@@ -32,14 +32,16 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "firmware:view": "see firmware images",
         "firmware:add": "add firmware images",
         "firmware:delete": "remove firmware images",
-        "jobs:view": "see jobs of others",
+        "jobs:view": "see jobs of others (one's own are always seen)",
         "jobs:stop": "stop jobs of others",
         "accounts:view": "see accounts, roles and tokens",
-        "accounts:edit": "change accounts, roles and tokens: whoever may do that may do everything",
+        "accounts:edit": "change accounts, roles and tokens; never give more, or to more sites, than one has oneself",
         "audit:view": "see and verify the audit, see events",
     }
 )
-_PER_SITE = ("phones:", "sites:", "jobs:")
+_PER_SITE = ("phones:", "sites:")
+# What belongs to every site, and whoever works at one has to see.
+SHARED_VIEWS = frozenset({"base_settings:view", "users:view", "firmware:view"})
 
 ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -64,11 +66,13 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who is asking: the first argument of every service call. `name` says how they came in as well (`account:ana`,
-    `token:ci`, `local:root`); `address` is where from, empty on this machine. Without grants nothing is allowed."""
+    `token:ci`, `local:root`); `address` is where from, empty on this machine; `token` the id of the token they showed,
+    if any. Without grants nothing is allowed."""
 
     name: str
     grants: tuple[Grant, ...] = ()
     address: str = ""
+    token: str = ""
 
     @classmethod
     def trusted(cls, name: str) -> Actor:
@@ -98,18 +102,38 @@ class Actor:
         return all(self.may(permission, grant.site) for grant in grants for permission in grant.permissions)
 
 
-def parse_permissions(texts: Iterable[str]) -> frozenset[str]:
-    """Names of permissions; `phones:*` and `*` stand for all of a kind. Raises BadValue naming the unknown one."""
-    found: set[str] = set()
+def parse_permissions(texts: Sequence[str]) -> tuple[str, ...]:
+    """Permissions as a role is written: `phones:*` and `*` stand for all of a kind, and stay written so. Sorted, each
+    once. Raises BadValue naming the unknown one."""
     for text in texts:
-        prefix = text.removesuffix("*")
-        matching = {n for n in PERMISSIONS if n == text or (prefix != text and n.startswith(prefix))}
-        if not matching:
+        if not _matching(text):
             raise BadValue("permissions", f"{text[:64]!r} is no permission; there are: {', '.join(PERMISSIONS)}")
-        found |= matching
-    return frozenset(found)
+    return tuple(sorted(set(texts)))
+
+
+def expand(texts: Iterable[str]) -> frozenset[str]:
+    """The permissions that a role's texts stand for. What a later version of the program knew is left out."""
+    return frozenset(name for text in texts for name in _matching(text))
+
+
+def _matching(text: str) -> list[str]:
+    kind, star, rest = text.rpartition("*")
+    if not star:
+        return [name for name in PERMISSIONS if name == text]
+    whole_kind = not rest and (not kind or kind.endswith(":"))
+    return [name for name in PERMISSIONS if name.startswith(kind)] if whole_kind else []
+
+
+def granted(permissions: frozenset[str], site: str = "") -> tuple[Grant, ...]:
+    """What a role gives everywhere (no site) or at one site: there, what can be limited to sites; and everywhere the
+    sight of what all sites share, or nobody could work with it."""
+    if not site:
+        return (Grant(permissions),)
+    here = frozenset(name for name in permissions if is_per_site(name))
+    return Grant(here, site), Grant(permissions & SHARED_VIEWS)
 
 
 def is_per_site(permission: str) -> bool:
-    """Whether a permission can be limited to a site; base settings, users and accounts belong to all of them."""
-    return permission.startswith(_PER_SITE)
+    """Whether a permission can be limited to a site. Base settings, users and accounts belong to all of them, and a
+    new site is none yet."""
+    return permission.startswith(_PER_SITE) and permission != "sites:add"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -16,3 +17,13 @@ class BaseSettings:
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSettingsRevision:
+    """Who made a revision of base settings, when, and why."""
+
+    number: int
+    author: str
+    reason: str
+    at: datetime

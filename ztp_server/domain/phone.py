@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -53,3 +53,33 @@ class Phone:
     remote_address: str = ""
     id: str = ""
     revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """A line as somebody writes it who may not know its password: without one (None) the line keeps what it had."""
+
+    user: str
+    auth_user: str = ""
+    password: str | None = field(default=None, repr=False)
+    display_name: str = ""
+    label: str = ""
+    shared: bool = False
+
+    def onto(self, before: Line | None) -> Line:
+        kept = before.password if before else ""
+        password = kept if self.password is None else self.password
+        return Line(self.user, self.auth_user, password, self.display_name, self.label, self.shared)
+
+
+def changed_lines(before: Sequence[Line], given: Sequence[Line | LineChange]) -> tuple[Line, ...]:
+    """The lines given, each with the password it had: that of the line of the same user, wherever that stood. Of
+    several of one user, the first keeps the first's."""
+    left = list(before)
+    lines = []
+    for line in given:
+        same = next((own for own in left if own.user == line.user), None)
+        if same is not None:
+            left.remove(same)
+        lines.append(line.onto(same) if isinstance(line, LineChange) else line)
+    return tuple(lines)

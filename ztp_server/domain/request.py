@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ztp_server.domain.attempt import MadeOf
+
 Listener = Literal["http", "https", "mtls"]
 
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """Whose factory certificate a connection showed."""
+    """Whose factory certificate a connection showed, and its SHA-256."""
 
     vendor: str
     mac: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,14 @@ class PhoneRequest:
 
 @dataclass(frozen=True, slots=True)
 class PhoneFile:
-    """A whole, checked file. `kind` says what it is, for the log: `phone`, `bootstrap`, `public` or `upload`."""
+    """A whole, checked file. `kind` says what it is, for the log: `phone`, `bootstrap`, `public` or `upload`; `made_of`
+    what a phone's own was made of."""
 
     body: bytes
     content_type: str
     etag: str
     kind: str = "phone"
+    made_of: MadeOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,9 @@ Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Unavail
 @dataclass(slots=True)
 class Outcome:
     """An answer with what was learnt on the way, for the log and the check-in. `file` is the name of a file of the
-    phone's own in canonical spelling, when a rule of its maker has one. `firmware` is what the User-Agent says,
-    `running` what a proven phone last said it runs, in this request or an earlier one."""
+    phone's own in canonical spelling, when a rule of its maker has one; `why` says why another one is given instead.
+    `firmware` is what the User-Agent says, `running` what a proven phone last said it runs, in this request or an
+    earlier one."""
 
     answer: Answer
     mac: str = ""
@@ -102,6 +108,7 @@ class Outcome:
     firmware: str = ""
     running: str = ""
     file: str = ""
+    why: str = ""
 
     @property
     def status(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 from ztp_server.errors import BadValue
 
@@ -35,3 +37,9 @@ def switch(field: str, text: str) -> bool:
     if word not in _SWITCH:
         raise BadValue(field, "must be on or off")
     return _SWITCH[word]
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` for a misspelt name, or nothing."""
+    near = difflib.get_close_matches(text[:64], list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

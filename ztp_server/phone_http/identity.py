@@ -73,4 +73,4 @@ def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> Cer
     if not isinstance(tls, ssl.SSLObject):
         return None
     device = certificates.identify(tls)
-    return Certified(device.vendor, device.mac) if device else None
+    return Certified(device.vendor, device.mac, device.sha256) if device else None

@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
 from ztp_server.domain.hardware_id import normalise_mac
-from ztp_server.errors import Misconfigured
+from ztp_server.errors import BadValue, Misconfigured
 from ztp_server.pki.makers import DeviceAuthority, load_authorities
 from ztp_server.pki.pair import is_issued_by
 from ztp_server.pki.subject import attribute_oid
@@ -83,6 +83,34 @@ class DeviceCertificates:
             return None
         self._known.move_to_end(fingerprint)
         return known.device if known.not_before <= (now or datetime.now(UTC)) <= known.device.not_after else None
+
+    def of_file(self, pem: bytes, now: datetime | None = None) -> DeviceCertificate:
+        """The phone that a certificate in a file (PEM, what vouches for it behind it) is of. Nothing is remembered of
+        it. Raises BadValue saying why it is nobody's."""
+        try:
+            leaf, *above = x509.load_pem_x509_certificates(pem)
+        except ValueError:
+            raise BadValue("certificate", "not a PEM certificate") from None
+        vendor = self._vendor_above(leaf, above)
+        if vendor is None:
+            raise BadValue("certificate", f"no CA in certs/ vouches for its issuer {leaf.issuer.rfc4514_string()!r}")
+        device = self._read(leaf, vendor, leaf.fingerprint(hashes.SHA256()).hex())
+        if device is None:
+            subject = leaf.subject.rfc4514_string()
+            raise BadValue("certificate", f"no MAC where {vendor} writes it, in {subject!r}, or signed with MD5")
+        if not leaf.not_valid_before_utc <= (now or datetime.now(UTC)) <= device.not_after:
+            raise BadValue("certificate", f"not valid now, but until {device.not_after:%Y-%m-%d}")
+        return device
+
+    def _vendor_above(self, leaf: x509.Certificate, above: Sequence[x509.Certificate]) -> str | None:
+        """The vendor whose CA stands at the end of a chain of certificates that each issued the one before."""
+        last = leaf
+        for certificate in [*above, None]:
+            vendor = next((v for issuer, v in self._issuers.items() if is_issued_by(last, issuer)), None)
+            if vendor or certificate is None or not is_issued_by(last, certificate):
+                return vendor
+            last = certificate
+        return None
 
     def _learn(self, fingerprint: bytes, der: bytes, ssl_object: _Connection) -> _Known | None:
         """Not remembered when nobody vouches: that may be for want of a chain, which the next connection can have."""

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 
 from ztp_server.errors import Misconfigured
 
+# Below the data folder: CAs of demonstration phones.
+DEMO_CERTS = "demo/certs"
 _SUFFIXES = {".pem", ".crt", ".cer"}
 
 

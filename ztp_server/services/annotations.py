@@ -1,4 +1,4 @@
-"""Where each line of a phone's files comes from: the lines of templates that wrote it, and who said the values in it."""
+"""Where each line of a phone's files comes from: which lines of templates wrote it, and who said the values in it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def _origins_of(name: str, known: Known) -> Iterator[Origin]:
     if root in _SETTINGS_BEHIND or root in ("settings", "custom"):
         yield from _of_settings(root, rest, known)
     elif root == "firmware":
-        yield Origin(name, f"firmware offer: {known.offer.reason}")
+        yield _setting("firmware_version" if rest == "version" else "firmware_update", known)
+        yield Origin(root, known.offer.reason)
     elif root == "server":
         own = rest in ("url", "scheme", "host") and known.effective.plain["provisioning_url"]
         yield _setting("provisioning_url", known) if own else Origin(name, "server")
@@ -143,27 +144,32 @@ def _setting(name: str, known: Known) -> Origin:
 
 def _line_name(name: str, known: Known) -> str:
     """The field of a line that speaks: the user for those that are empty; the keys for how many show the line."""
-    _, _, rest = name.partition(".")
-    number, _, field = rest.partition(".")
+    number, field = _numbered(name)
+    lines = known.phone.lines
     if field == "keys":
         return "line_keys"
-    if field in _LINE_DEFAULTS and not getattr(known.phone.lines[int(number) - 1], field):
+    if field in _LINE_DEFAULTS and 1 <= number <= len(lines) and not getattr(lines[number - 1], field):
         return f"lines.{number}.{_LINE_DEFAULTS[field]}"
     return name
 
 
 def _key(name: str, known: Known) -> Origin:
     """A key by its place in the phone's record; those that its family adds stand before or behind these."""
-    number, _, field = name.partition(".")[2].partition(".")
-    own, given = known.phone.line_keys, keys_of(known.group.family, known.phone)
-    if not number:
-        return Origin(name, "phone")
+    number, field = _numbered(name)
+    family, own = known.group.family, known.phone.line_keys
+    given = keys_of(family, known.phone)
     before = len(given) - len(own) if given[len(given) - len(own) :] == own else 0
-    place = int(number) - before
+    place = number - before
+    if 1 <= number <= len(given) and not 1 <= place <= len(own):
+        return Origin("line_keys", f"family {family.name}, which needs a key for line {given[number - 1].line}")
     if not 1 <= place <= len(own):
-        return Origin(
-            "line_keys", f"family {known.group.family.name}, which needs a key for line {given[int(number) - 1].line}"
-        )
+        return Origin(name, "phone")
     if field in _KEY_DEFAULTS and not getattr(own[place - 1], field):
         field = _KEY_DEFAULTS[field]
     return Origin(f"line_keys.{place}.{field}" if field else f"line_keys.{place}", "phone")
+
+
+def _numbered(name: str) -> tuple[int, str]:
+    """The number in `lines.2.user`, 0 when there is none, and the field."""
+    number, _, field = name.partition(".")[2].partition(".")
+    return int(number) if number.isdecimal() else 0, field

@@ -14,10 +14,10 @@ from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.vendor import DemoPhone, Vendor
 from ztp_server.pki.authority import make_device_authority, make_device_certificate
+from ztp_server.pki.makers import DEMO_CERTS
 from ztp_server.services.opening import Services
 from ztp_server.store.meta import DEMO
 
-DEMO_CERTS = "demo/certs"
 _DEVICES = "demo/devices"
 _SITE = "demo"
 _WHO = Actor.trusted("demo")
@@ -41,7 +41,7 @@ async def make_demo(services: Services, data: Path) -> None:
         make_device_authority(data / DEMO_CERTS / vendor.id, f"demo-{vendor.id}-ca")
     for device in devices:
         _make_certificate(device, data)
-    if not await services.sites.all():
+    if not await services.sites.all(_WHO):
         async with services.store.write() as session:
             await session.meta.set(DEMO, "1")
         await _make_records(services)
@@ -80,7 +80,7 @@ async def _make_records(services: Services) -> None:
     for vendor in catalog.vendors.values():
         for row in vendor.demo:
             base = f"demo-{catalog.models[row.model].family}"
-            if base not in {b.id for b in await services.base_settings.all()}:
+            if base not in {b.id for b in await services.base_settings.all(_WHO)}:
                 password = {"admin_password": secrets.token_hex(6)}
                 await services.base_settings.add(_WHO, base, base, row.model, password)
             await services.phones.add(_WHO, _phone(row, base, str(extension)))

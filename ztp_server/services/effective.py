@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,16 +81,59 @@ def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Eff
     model = catalog.models[phone.model]
     family = catalog.family_of(model)
     check_phone(family, model, phone)
-    result = effective(catalog, phone, site, base)
+    return _checked(family, model, phone, effective(catalog, phone, site, base), family.rendered)
+
+
+def _checked(family: Family, model: Model, phone: Phone, result: Effective, names: AbstractSet[str]) -> Effective:
+    """Check what holds for a phone. `names` are the settings of which nothing is known yet."""
     try:
         _check_room_for_keys(family, model, phone, result.plain["expansion_modules"])
-        _check_rendered(family, model, result)
+        _check_rendered(family, model, result, names)
     except BadValue as error:
         value = result.values.get(error.field.removeprefix("settings.").partition(".")[0])
         if value is None or value.layer == "phone":
             raise
         raise BadValue(error.field, f"{error.reason}; it comes from {value.source}") from None
     return result
+
+
+def check_layers(catalog: Catalog, model: Model, layers: Sequence[Layer]) -> Effective:
+    """Refuse values (BadValue) that a model cannot be given, whoever inherits them."""
+    family, result = catalog.family_of(model), effective_of(layers)
+    _check_rendered(family, model, result, family.rendered)
+    return result
+
+
+class GroupChecks:
+    """`check` for many phones: what those of a model, a site and base settings share is resolved and looked at once.
+    Catalogue, sites and base settings must stay the same meanwhile."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._good: dict[tuple[str, str, str], Effective] = {}
+
+    def check(self, phone: Phone, site: Site, base: BaseSettings) -> Effective:
+        """As `check`; raises BadValue."""
+        shared = self._good.get((phone.model, site.id, base.id))
+        if shared is None:
+            result = check(self._catalog, phone, site, base)
+            if not phone.settings:
+                self._good[phone.model, site.id, base.id] = result
+            return result
+        model = self._catalog.models[phone.model]
+        family = self._catalog.family_of(model)
+        check_phone(family, model, phone)
+        own = effective_over(shared, phone) if phone.settings else shared
+        return _checked(family, model, phone, own, family.rendered & phone.settings.keys())
+
+
+def effective_over(shared: Effective, phone: Phone) -> Effective:
+    """A phone's own settings over what its group has. Raises BadValue when its time zone is none."""
+    values = dict(shared.values)
+    for name, value in phone.settings.items():
+        covered = values.get(name)
+        values[name] = Value(value, "phone", "phone", (covered, *covered.underneath) if covered else ())
+    return Effective(values, _clock({name: value.value for name, value in values.items()}))
 
 
 def _check_room_for_keys(family: Family, model: Model, phone: Phone, expansion_modules: int) -> None:
@@ -102,12 +146,12 @@ def _check_room_for_keys(family: Family, model: Model, phone: Phone, expansion_m
         raise BadValue(error.field, f"{error.reason}; one of them is for its first line, which needs a key") from None
 
 
-def _check_rendered(family: Family, model: Model, result: Effective) -> None:
-    rendered = {name: value for name, value in result.values.items() if name in family.rendered}
+def _check_rendered(family: Family, model: Model, result: Effective, names: AbstractSet[str]) -> None:
+    rendered = {name: value for name, value in result.values.items() if name in names}
     check_effective(family, model, rendered)
     check_ports(result.values)
     check_texts(family, {name: value.value for name, value in rendered.items()})
-    if "time_zone" in rendered:
+    if "time_zone" in family.rendered:
         by_hand = "gmt_offset" if result.plain["gmt_offset"] else "time_zone"
         check_clock(family, result.clock, by_hand, result.plain[by_hand])
 

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from ztp_server.errors import BadValue, Misconfigured
 
@@ -27,23 +28,22 @@ class FirmwareFiles:
     def path(self, sha256: str) -> Path:
         return self._folder / sha256
 
-    def keep(self, source: Path) -> tuple[str, int]:
-        """Copy a file in; returns its SHA-256 and size in bytes. Raises BadValue and Misconfigured."""
-        scratch = self._folder / f".new.{os.getpid()}"
+    def keep(self, original: IO[bytes]) -> tuple[str, int]:
+        """Copy an image in; returns its SHA-256 and size in bytes. Raises BadValue and Misconfigured."""
+        scratch: Path | None = None
         try:
-            with open(source, "rb") as original:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                with open(scratch, "wb") as copy:
-                    sha256, size = _copy(original, copy)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".new.", delete=False) as copy:
+                scratch = Path(copy.name)
+                sha256, size = _copy(original, copy)
+            if not size:
+                raise BadValue("file", "is empty")
+            os.replace(scratch, self.path(sha256))
         except OSError as error:
-            scratch.unlink(missing_ok=True)
-            if error.filename == str(source):
-                raise BadValue("file", f"{source}: {error.strerror}") from None
             raise Misconfigured(f"{self._folder}: {error.strerror}") from None
-        if not size:
-            scratch.unlink()
-            raise BadValue("file", f"{source} is empty")
-        os.replace(scratch, self.path(sha256))
+        finally:
+            if scratch:
+                scratch.unlink(missing_ok=True)
         _sync(self._folder)
         return sha256, size
 
@@ -96,7 +96,7 @@ def _mark(path: Path, sha256: str) -> _Signature | None:
     return _signature(path)
 
 
-def _copy(original: BinaryIO, copy: BinaryIO) -> tuple[str, int]:
+def _copy(original: IO[bytes], copy: IO[bytes]) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while chunk := original.read(_CHUNK):
         digest.update(chunk)

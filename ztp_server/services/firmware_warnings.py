@@ -24,14 +24,22 @@ class FirmwareWarning:
     text: str
 
 
-async def find_warnings(session: Session) -> list[FirmwareWarning]:
-    """Everything to tell, of all that settings name."""
+async def find_warnings(
+    session: Session,
+    wishes: list[FirmwareWish] | None = None,
+    *,
+    site: Site | None = None,
+    base: BaseSettings | None = None,
+) -> list[FirmwareWarning]:
+    """Everything to tell, of all that settings name, or of what these wishes come from; as if a site or base settings
+    were these already."""
     library = Library(await session.firmware.all())
-    sites = {site.id: site for site in await session.sites.all()}
-    bases = {base.id: base for base in await session.base_settings.all()}
-    wishes = await session.phones.firmware_wishes()
+    sites = {kept.id: kept for kept in await session.sites.all()} | ({site.id: site} if site else {})
+    bases = {kept.id: kept for kept in await session.base_settings.all()} | ({base.id: base} if base else {})
+    if wishes is None:
+        wishes = await session.phones.firmware_wishes()
     found = []
-    for (source, model, version), askers in _named(wishes, sites, bases).items():
+    for (source, model, version), askers in named_versions(wishes, sites, bases).items():
         if version not in library.versions(model):
             text = f"{source}: there is no image of {version} for {model}"
             found.append(FirmwareWarning(source, model, version, text))
@@ -45,7 +53,7 @@ async def find_warnings(session: Session) -> list[FirmwareWarning]:
     return found
 
 
-def _named(
+def named_versions(
     wishes: list[FirmwareWish], sites: Mapping[str, Site], bases: Mapping[str, BaseSettings]
 ) -> dict[tuple[str, str, str], list[FirmwareWish]]:
     """The versions that settings name, by who names it and for which model, with the phones that inherit it."""

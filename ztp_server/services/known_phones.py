@@ -11,6 +11,7 @@ from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.phone import Phone
+from ztp_server.domain.settings import SettingsTable
 from ztp_server.errors import NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
@@ -42,16 +43,21 @@ class KnownPhones:
 
     def redacted(self, known: Known) -> Known:
         """The same phone with `***` for every secret, so that its files may be shown."""
-        table = self._templates.catalog.settings
-        found = known.effective.values.items()
-        values = {name: replace(v, value=hidden(table.is_secret(name), v.value)) for name, v in found}
-        effective = replace(known.effective, values=values)
-        return replace(known, phone=_without_passwords(known.phone), effective=effective)
+        return without_secrets(known, self._templates.catalog.settings)
 
-    async def note_reveal(self, who: Actor, known: Known, files: Iterable[str]) -> None:
+    async def note_reveal(self, who: Actor, known: Known, files: Iterable[str], reason: str = "") -> None:
         """Write down that somebody is shown the secrets in these files."""
         async with self._store.write() as session:
-            await session.events.add(who.name, "phone.revealed", known.phone.hardware_id, {"files": list(files)})
+            shown = {"files": list(files)}
+            await session.audit.add(who, "phone.revealed", known.phone.hardware_id, after=shown, reason=reason)
+
+
+def without_secrets(known: Known, table: SettingsTable) -> Known:
+    """The same phone with `***` for every secret, by the settings there are."""
+    found = known.effective.values.items()
+    values = {name: replace(v, value="***") if v.value and table.is_secret(name) else v for name, v in found}
+    effective = replace(known.effective, values=values)
+    return replace(known, phone=_without_passwords(known.phone), effective=effective)
 
 
 def files_of(known: Known, file: str | None) -> dict[str, FileRule]:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ztp_server.errors import Misconfigured
+from ztp_server.services.accounts import Accounts
 from ztp_server.services.address import ServerAddress, last_address
 from ztp_server.services.annotations import Annotations
+from ztp_server.services.audit import Audit
 from ztp_server.services.base_settings import BaseSettingsService
+from ztp_server.services.connection import Connections
+from ztp_server.services.base_settings_revisions import BaseSettingsRevisions
+from ztp_server.services.bulk_edit import EditKind
+from ztp_server.services.bulk_remove import RemoveKind
+from ztp_server.services.events import Events
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
+from ztp_server.services.history import History
+from ztp_server.services.idempotency import Idempotency
+from ztp_server.services.logins import Logins
+from ztp_server.services.job_kinds import Kind
+from ztp_server.services.job_runner import JobRunner
+from ztp_server.services.job_undo import UndoKind
+from ztp_server.services.jobs import Jobs
+from ztp_server.services.migrate import MigrateKind
+from ztp_server.services.models import Models
 from ztp_server.services.overrides import Overrides
-from ztp_server.services.phone_import import PhoneImport
+from ztp_server.services.passwords import Passwords
+from ztp_server.services.phone_bulk import PhoneBulk
+from ztp_server.services.phone_export import PhoneExport
+from ztp_server.services.phone_import import ImportKind, PhoneImport
+from ztp_server.services.phone_list import PhoneList
+from ztp_server.services.phone_lines import PhoneLines
 from ztp_server.services.phones import Phones
+from ztp_server.services.removed_phones import RemovedPhones
+from ztp_server.services.roles import Roles
+from ztp_server.services.settings_list import SettingsList
 from ztp_server.services.sites import Sites
+from ztp_server.services.status import PhoneStatus
 from ztp_server.services.templates import Templates
+from ztp_server.services.tokens import Tokens
+from ztp_server.services.users import Users
+from ztp_server.services.why import Why
 from ztp_server.store import Store
 
 
@@ -28,19 +57,44 @@ class Services:
     address: ServerAddress
     sites: Sites
     base_settings: BaseSettingsService
+    base_settings_revisions: BaseSettingsRevisions
     phones: Phones
+    phone_list: PhoneList
+    phone_lines: PhoneLines
+    connections: Connections
+    removed_phones: RemovedPhones
     annotations: Annotations
     phone_import: PhoneImport
+    phone_export: PhoneExport
     overrides: Overrides
     firmware: FirmwareService
     firmware_files: FirmwareFiles
+    history: History
+    why: Why
+    phone_status: PhoneStatus
+    models: Models
+    idempotency: Idempotency
+    audit: Audit
+    events: Events
+    settings_list: SettingsList
+    jobs: Jobs
+    job_runner: JobRunner
+    phone_bulk: PhoneBulk
+    users: Users
+    accounts: Accounts
+    roles: Roles
+    tokens: Tokens
+    logins: Logins
 
     async def close(self) -> None:
         await self.store.close()
 
 
-async def open_services(data: Path, database_url: str, shipped: Path, own_templates: Path) -> Services:
-    """Open a data folder, making what is missing. Raises Misconfigured naming the folder, file or database."""
+async def open_services(
+    data: Path, database_url: str, shipped: Path, own_templates: Path, makers: Sequence[Path] = ()
+) -> Services:
+    """Open a data folder, making what is missing; `makers` are folders with makers' CAs. Raises Misconfigured naming
+    the folder, file or database."""
     make_folder(data)
     see_folder(own_templates)
     templates = Templates(shipped, own_templates, data / "templates.state")
@@ -48,19 +102,57 @@ async def open_services(data: Path, database_url: str, shipped: Path, own_templa
     store = await Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name))
     files = FirmwareFiles(data / "firmware")
     address = await last_address(store)
+    passwords = Passwords()
+    logins = Logins(store, passwords)
+    phones = Phones(store, templates, address)
+    status = PhoneStatus(store, templates, address)
+    phone_list = PhoneList(store, templates, status)
+    kinds = _job_kinds(templates)
+    runner = JobRunner(store, kinds)
+    jobs = Jobs(store, kinds, runner)
     return Services(
         store=store,
         templates=templates,
         address=address,
-        sites=Sites(store, templates),
-        base_settings=BaseSettingsService(store, templates),
-        phones=Phones(store, templates, address),
+        sites=Sites(store, templates, address),
+        base_settings=BaseSettingsService(store, templates, address),
+        base_settings_revisions=BaseSettingsRevisions(store, templates, address),
+        phones=phones,
+        phone_list=phone_list,
+        phone_lines=PhoneLines(phones),
+        connections=Connections(store, templates, phones),
+        removed_phones=RemovedPhones(store, templates),
         annotations=Annotations(store, templates, address),
-        phone_import=PhoneImport(store, templates),
+        phone_import=PhoneImport(store, templates, jobs),
+        phone_export=PhoneExport(store, templates, phone_list),
         overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),
         firmware_files=files,
+        history=History(store),
+        why=Why(store, templates, address, files, makers),
+        phone_status=status,
+        models=Models(templates),
+        idempotency=Idempotency(store),
+        audit=Audit(store),
+        events=Events(store),
+        settings_list=SettingsList(templates),
+        jobs=jobs,
+        job_runner=runner,
+        phone_bulk=PhoneBulk(store, templates, address, jobs, phone_list),
+        users=Users(store, templates),
+        accounts=Accounts(store, passwords, logins),
+        roles=Roles(store),
+        tokens=Tokens(store),
+        logins=logins,
     )
+
+
+def _job_kinds(templates: Templates) -> dict[str, Kind]:
+    """Every kind of job there is; a new one is added here."""
+    kinds: dict[str, Kind] = {
+        kind.name: kind for kind in (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
+    }
+    return {**kinds, UndoKind.name: UndoKind(kinds)}
 
 
 def see_folder(folder: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.file_rules import UploadRule
-from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.overrides import OverridesRule, shown, sift
 from ztp_server.domain.phone import Phone
 from ztp_server.errors import NotFound
+from ztp_server.services.phone_checks import seen_phone
+from ztp_server.services.records import subject_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
 
@@ -19,12 +20,12 @@ class Overrides:
         self._store = store
         self._templates = templates
 
-    async def of_phone(self, hardware_id: str) -> dict[str, dict[str, Any]]:
+    async def of_phone(self, who: Actor, text: str) -> dict[str, dict[str, Any]]:
         """By the end of a file's name (`-phone.cfg`) what a user changed and when it came: as the phone would be given
-        it now, secrets as `***`. Raises BadValue for what is no hardware ID, and NotFound."""
+        it now, secrets as `***`. Raises BadValue for what is no id or hardware ID, and NotFound."""
         found: dict[str, dict[str, Any]] = {}
         async with self._store.read() as session:
-            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            phone = await seen_phone(session, who, text)
             for rule, overrides in self._rules(phone):
                 kept = await session.uploads.get_parameters(phone.id, rule.pattern)
                 if kept:
@@ -32,18 +33,19 @@ class Overrides:
                     found[rule.pattern.replace("{mac}", "")] = {"at": kept.at, "parameters": parameters}
         return found
 
-    async def clear(self, who: Actor, hardware_id: str) -> None:
+    async def clear(self, who: Actor, text: str) -> None:
         """Undo what a user changed: at its next boot the phone is given empty files. With none at all it would keep
-        what it has and send that again. Raises BadValue for what is no hardware ID, and NotFound, also for a phone
-        whose changes are never kept."""
+        what it has and send that again. Raises BadValue for what is no id or hardware ID, and NotFound, also for a
+        phone whose changes are never kept."""
         async with self._store.write() as session:
-            phone = await session.phones.get(HardwareId.parse(hardware_id).value)
+            phone = await seen_phone(session, who, text)
+            who.require("phones:edit", phone.site)
             rules = self._rules(phone)
             if not rules:
-                raise NotFound(f"phone {phone.hardware_id}: its family sends no changes of its user")
+                raise NotFound(f"phone {subject_of(phone)}: its family sends no changes of its user")
             for rule, _overrides in rules:
                 await session.uploads.put_parameters(phone.id, rule.pattern, {})
-            await session.events.add(who.name, "overrides.cleared", phone.hardware_id)
+            await session.audit.add(who, "overrides.cleared", subject_of(phone))
 
     def _rules(self, phone: Phone) -> list[tuple[UploadRule, OverridesRule]]:
         catalog = self._templates.catalog

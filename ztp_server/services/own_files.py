@@ -33,6 +33,7 @@ class Group:
     """What phones of one model, at one site, on the same base settings have in common."""
 
     site: Site
+    base: BaseSettings
     vendor: Vendor
     family: Family
     model: Model
@@ -71,7 +72,7 @@ def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -
     """Raises BadValue when the time zone of the site or base settings is none."""
     vendor, family = catalog.vendor_of(model), catalog.family_of(model)
     layers = shared_layers(catalog, model, site, base)
-    return Group(site, vendor, family, model, networks_of(site), layers, effective_of(layers))
+    return Group(site, base, vendor, family, model, networks_of(site), layers, effective_of(layers))
 
 
 def known_phone(group: Group, address: ServerAddress, phone: Phone, running: str = "") -> Known:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.event import CheckIn
-from ztp_server.domain.firmware import Library, Offer
-from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
-from ztp_server.domain.phone import Line, Phone
-from ztp_server.domain.settings import Value
-from ztp_server.domain.vendor import Support
-from ztp_server.errors import BadValue, Conflict, NotFound
+from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
+from ztp_server.errors import BadValue, NotFound, Stale
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.checks import Changes, changed_settings, checked_phone, known_model
-from ztp_server.services.effective import Effective
-from ztp_server.services.own_files import Known, known_phone, make_file, make_group, make_offer, own_rules
+from ztp_server.services.checks import Changes, changed_settings
+from ztp_server.services.known_phones import KnownPhones, files_of
+from ztp_server.services.own_files import Known, make_file, own_rules
+from ztp_server.services.phone_checks import checked_in, refuse_taken, seen_phone, warnings_of
+from ztp_server.services.phone_settings import Explained, explained_managed, explained_unmanaged
+from ztp_server.services.phone_views import phone_views, status_view
+from ztp_server.services.records import phone_record, subject_of
+from ztp_server.services.removed_phones import remove_phones
+from ztp_server.services.status import PhoneStatus
 from ztp_server.services.templates import Templates
+from ztp_server.services.written_phone import Written
 from ztp_server.store import Session, Store
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A setting of a phone: its value (`***` for a secret), where it came from, and what became of it."""
-
-    name: str
-    value: Any
-    source: str
-    rendered: str
-    underneath: Sequence[Value]
 
 
 class Phones:
@@ -39,141 +32,153 @@ class Phones:
         self._store = store
         self._templates = templates
         self._address = address
+        self._known_phones = KnownPhones(store, templates, address)
+        self._status = PhoneStatus(store, templates, address)
 
-    async def all(self) -> list[Phone]:
+    async def all(self, who: Actor) -> list[Phone]:
+        """The phones that one may see."""
+        sites = who.sites("phones:view")
         async with self._store.read() as session:
-            return await session.phones.all()
+            found = await session.phones.all()
+        return [phone for phone in found if sites is None or phone.site in sites]
 
-    async def get(self, hardware_id: str) -> Phone:
-        """Raises BadValue for what is no hardware ID, and NotFound."""
+    async def get(self, who: Actor, text: str) -> Phone:
+        """A phone by its id or its hardware ID in any notation. Raises BadValue for what is neither, and NotFound, also
+        for a phone that one may not see; so does everything below."""
         async with self._store.read() as session:
-            return await session.phones.get(HardwareId.parse(hardware_id).value)
+            return await seen_phone(session, who, text)
 
-    async def check_ins(self, hardware_id: str) -> list[CheckIn]:
+    async def view(self, phone: Phone) -> dict[str, Any]:
+        """A phone as doors show it, with its status."""
         async with self._store.read() as session:
-            return await session.check_ins.of_phone(HardwareId.parse(hardware_id).value)
+            (view,) = await phone_views(session, self._templates.catalog, [phone])
+            return {**view, "status": status_view(await self._status.of_phone(session, phone))}
 
-    async def add(self, who: Actor, phone: Phone) -> Phone:
+    async def check_ins(self, who: Actor, text: str) -> list[CheckIn]:
+        async with self._store.read() as session:
+            phone = await seen_phone(session, who, text)
+            return await session.check_ins.of_phone(phone.hardware_id) if phone.hardware_id else []
+
+    async def add(self, who: Actor, phone: Phone) -> Written:
         """Raises BadValue naming the field, and Conflict when the hardware ID is taken."""
+        who.require("phones:add", phone.site)
         async with self._store.write() as session:
-            checked = await self._checked(session, phone)
-            if await session.phones.taken([checked.hardware_id]):
-                raise Conflict(f"phone {checked.hardware_id} exists already")
-            await session.phones.add([checked])
-            await session.events.add(who.name, "phone.added", checked.hardware_id)
-            return await session.phones.get(checked.hardware_id)
+            checked, made = await checked_in(session, self._templates.catalog, replace(phone, id="", revision=0), None)
+            await refuse_taken(session, who, checked)
+            added = await session.phones.add([checked])
+            await self._note(session, who, "phone.added", None, added[0])
+            warnings = await warnings_of(session, self._templates.catalog, None, added[0])
+        return Written(added[0], warnings, made)
 
     async def edit(
         self,
         who: Actor,
-        hardware_id: str,
+        text: str,
         fields: Mapping[str, Any],
         settings: Changes,
-        lines: Sequence[Line] | None = None,
+        lines: Sequence[Line | LineChange] | None = None,
         line_keys: Sequence[LineKey] | None = None,
-    ) -> Phone:
-        """Change what is given; lists replace. Raises NotFound, BadValue naming the field, and Conflict."""
-        async with self._store.write() as session:
-            before = await session.phones.get(HardwareId.parse(hardware_id).value)
-            after = replace(
+        *,
+        unset_any: bool = False,
+        revision: int | None = None,
+    ) -> Written:
+        """Change what is given; lists replace, and a line without a password keeps the one its user had. With
+        `unset_any` a setting may be inherited again that is not set. Raises BadValue naming the field, and Conflict;
+        Stale when the phone has another revision than the one given."""
+
+        def edited(before: Phone) -> Phone:
+            _refuse_category(before, fields)
+            catalog = self._templates.catalog
+            return replace(
                 before,
                 **fields,
-                settings=changed_settings(self._templates.catalog, before.settings, settings),
-                lines=before.lines if lines is None else tuple(lines),
+                settings=changed_settings(catalog, before.settings, settings, unset_any=unset_any),
+                lines=before.lines if lines is None else changed_lines(before.lines, lines),
                 line_keys=before.line_keys if line_keys is None else tuple(line_keys),
             )
-            after = await self._checked(session, after)
-            await session.phones.replace(after)
-            given = {"lines": lines, "line_keys": line_keys}
-            changed = {*fields, *settings, *(name for name, value in given.items() if value is not None)}
-            await session.events.add(who.name, "phone.changed", after.hardware_id, {"changed": sorted(changed)})
-            return await session.phones.get(after.hardware_id)
 
-    async def remove(self, who: Actor, hardware_id: str) -> None:
-        """Raises NotFound."""
+        return await self.change(who, text, edited, revision=revision)
+
+    async def change(
+        self, who: Actor, text: str, change: Callable[[Phone], Phone], *, revision: int | None = None
+    ) -> Written:
+        """Make what `change` makes of a phone, checked like any other. Nothing is written when that is the same.
+        Whoever moves a phone to another site needs the permission at both."""
         async with self._store.write() as session:
-            await session.phones.remove(HardwareId.parse(hardware_id).value)
-            await session.events.add(who.name, "phone.removed", hardware_id)
+            before = await seen_phone(session, who, text)
+            who.require("phones:edit", before.site)
+            if revision not in (None, before.revision):
+                raise Stale(f"phone {before.name} was changed by somebody else meanwhile")
+            wanted = change(before)
+            who.require("phones:edit", wanted.site)
+            after, made = await checked_in(session, self._templates.catalog, wanted, before)
+            if after == before:
+                return Written(before)
+            await refuse_taken(session, who, after)
+            await session.phones.replace(after)
+            after = replace(after, revision=after.revision + 1)
+            await self._note(session, who, "phone.changed", before, after)
+            warnings = await warnings_of(session, self._templates.catalog, before, after)
+        return Written(after, warnings, made)
 
-    async def explain(self, hardware_id: str) -> list[Explained]:
-        """Every setting of a phone with the layer it came from. Raises NotFound."""
-        known = await self._known(hardware_id)
-        catalog, family = self._templates.catalog, known.group.family
-        return [
-            Explained(
-                name,
-                _hidden(catalog.settings.is_secret(name), value.value),
-                value.source,
-                "by custom" if name.startswith("custom.") else _rendered(family.support(name)),
-                [replace(v, value=_hidden(catalog.settings.is_secret(name), v.value)) for v in value.underneath],
-            )
-            for name, value in known.effective.values.items()
-        ]
+    async def remove(self, who: Actor, text: str, *, revision: int | None = None) -> None:
+        """From now on it is answered as an unknown one. Its record is kept for a while (services/removed_phones.py)."""
+        async with self._store.write() as session:
+            phone = await seen_phone(session, who, text)
+            if revision not in (None, phone.revision):
+                raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
+            await remove_phones(session, self._templates.catalog.settings, who, [phone])
 
-    async def firmware(self, hardware_id: str) -> tuple[str, Offer]:
-        """The firmware a phone last said it runs (empty: it never did), and what it is offered. Raises NotFound."""
-        known = await self._known(hardware_id)
+    async def explain(self, who: Actor, text: str) -> list[Explained]:
+        """Every setting of a phone with the layer it came from; a phone that is given no files has those of its SIP
+        connection, and a remote one has none."""
+        async with self._store.read() as session:
+            phone = await seen_phone(session, who, text)
+            site = await session.sites.get(phone.site)
+        if phone.category != "managed":
+            return explained_unmanaged(self._templates.catalog, phone, site)
+        return explained_managed(self._templates.catalog, await self._known(who, phone.id))
+
+    async def firmware(self, who: Actor, text: str) -> tuple[str, Offer]:
+        """The firmware a managed phone last said it runs (empty: it never did), and what it is offered."""
+        known = await self._known(who, text)
         return known.running, known.offer
 
-    async def preview(self, who: Actor, hardware_id: str, file: str | None, reveal: bool) -> dict[str, bytes]:
+    async def files(self, who: Actor, text: str) -> list[str]:
+        """The names of the files that are made for a phone alone."""
+        return list(own_rules(await self._known(who, text)))
+
+    async def preview(
+        self, who: Actor, text: str, file: str | None, reveal: bool, reason: str = ""
+    ) -> dict[str, bytes]:
         """The files a phone would be given, by name: one, or all of its own. Secrets are `***` unless revealed, which
-        is written down. Raises NotFound, and TemplateError naming file and line."""
-        known = await self._known(hardware_id)
-        if not reveal:
-            known = replace(known, phone=_without_secrets(known.phone), effective=self._hidden(known.effective))
-        files = own_rules(known)
-        wanted = {name: rule for name, rule in files.items() if file in (None, name)}
-        if not wanted:
-            raise NotFound(f"no file {file}; there are: {', '.join(files)}")
+        needs a permission and is written down. Raises TemplateError naming file and line."""
+        known = await self._known(who, text)
+        wanted = files_of(known, file)
         if reveal:
-            async with self._store.write() as session:
-                await session.events.add(who.name, "phone.revealed", known.phone.hardware_id, {"files": list(wanted)})
+            who.require("phones:reveal", known.phone.site)
+            await self._known_phones.note_reveal(who, known, wanted, reason)
+        else:
+            known = self._known_phones.redacted(known)
         return {
             name: make_file(self._templates.renderer, self._address.server, rule, known).body
             for name, rule in wanted.items()
         }
 
-    def _hidden(self, found: Effective) -> Effective:
-        table = self._templates.catalog.settings
-        values = {n: replace(v, value=_hidden(table.is_secret(n), v.value)) for n, v in found.values.items()}
-        return replace(found, values=values)
+    async def _known(self, who: Actor, text: str) -> Known:
+        phone = await self.get(who, text)
+        if phone.category != "managed":
+            raise NotFound(f"phone {subject_of(phone)} is {phone.category}: it is given no files")
+        return await self._known_phones.find(phone.hardware_id)
 
-    async def _known(self, hardware_id: str) -> Known:
-        async with self._store.read() as session:
-            phone, running = await session.phones.get_running(HardwareId.parse(hardware_id).value)
-            site = await session.sites.get(phone.site)
-            base = await session.base_settings.get(phone.base_settings)
-            library = Library(await session.firmware.all())
-        model = known_model(self._templates.catalog, phone.model)
-        known = known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone, running)
-        known.offer = make_offer(known, library, running)
-        return known
+    async def _note(self, session: Session, who: Actor, action: str, before: Phone | None, after: Phone) -> None:
+        def record(phone: Phone | None) -> dict[str, Any]:
+            table = self._templates.catalog.settings
+            return phone_record(phone, table, session.audit.digest) if phone else {}
 
-    async def _checked(self, session: Session, phone: Phone) -> Phone:
-        try:
-            site = await session.sites.get(phone.site)
-        except NotFound as error:
-            raise BadValue("site", str(error)) from None
-        try:
-            base = await session.base_settings.get(phone.base_settings)
-        except NotFound as error:
-            raise BadValue("base_settings", str(error)) from None
-        return checked_phone(self._templates.catalog, phone, site, base)
+        await session.audit.add(who, action, subject_of(after), before=record(before), after=record(after))
 
 
-def _without_secrets(phone: Phone) -> Phone:
-    return replace(phone, lines=tuple(replace(line, password="***" if line.password else "") for line in phone.lines))
-
-
-def _hidden(secret: bool, value: Any) -> Any:
-    return "***" if secret and value else value
-
-
-def _rendered(support: Support) -> str:
-    """What becomes of a setting on a family, in a few words."""
-    if support.state == "parameter":
-        return support.parameter
-    if support.state == "server":
-        return f"kept by this server: {support.server}"
-    verdict = "not on this family" if support.state == "absent" else "not proven on this family"
-    return f"{verdict}: {support.absent or support.unproven}"
+def _refuse_category(before: Phone, fields: Mapping[str, Any]) -> None:
+    if fields.get("category", before.category) != before.category:
+        raise BadValue("category", f"is {before.category} and stays so: remove the phone and add it anew")

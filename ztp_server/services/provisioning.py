@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 from ztp_server.domain.catalog import Candidate, Requested, Seen
 from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.request import (
@@ -22,6 +25,8 @@ from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet, is_loopback, prove
+from ztp_server.services.inputs import Inputs
+from ztp_server.services.needed_files import names_in
 from ztp_server.services.own_files import Known, make_file, render_file
 from ztp_server.services.templates import Templates
 from ztp_server.services.uploads import Uploads
@@ -50,9 +55,11 @@ class Provisioning:
         self._offers = offers
         self._uploads = uploads
         self._check_ins = check_ins
+        self._inputs = Inputs(templates, address)
 
     async def answer(self, request: PhoneRequest) -> Outcome:
         """What this request gets, and why. Never raises for anything a phone or the data can do."""
+        started = time.perf_counter()
         await self._fleet.catch_up()
         seen = self._templates.catalog.identify(request.user_agent)
         requested = self._templates.catalog.match(request.path)
@@ -68,7 +75,7 @@ class Provisioning:
             # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
             self._check_ins.report("phone.failed", outcome.mac, str(error))
             outcome.answer = Unavailable(str(error))
-        self._check_ins.note(request, outcome)
+        self._check_ins.note(request, outcome, round((time.perf_counter() - started) * 1000))
         return outcome
 
     async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
@@ -96,21 +103,23 @@ class Provisioning:
         known = await self._fleet.find(mac) if could_be_proven else None
         proof = prove(known, request) if known else ""
         if known is None or not proof:
-            why = "unknown phone" if could_be_proven and known is None else "no proof"
-            return self._bootstrap(request, requested, mac, seen, why)
+            if requested.candidates:
+                outcome.file = requested.candidates[0].rule.pattern.replace("{mac}", mac)
+            outcome.why = "unknown phone" if could_be_proven and known is None else "no proof"
+            return self._bootstrap(request, requested, mac, seen, outcome.why)
         outcome.proof, outcome.vendor, outcome.model = proof, known.group.vendor.id, known.group.model.id
         # Another device on the phone's network says nothing of the phone.
         said = seen.firmware if seen.vendor == outcome.vendor else ""
         if not self._fleet.offer_holds(known, said):
             await self._offers.refresh(known, said)
         outcome.running = known.running
+        own = next((c for c in requested.candidates if c.vendor == outcome.vendor and _serves(c, known)), None)
+        if own:
+            outcome.file = own.rule.pattern.replace("{mac}", mac)
         if request.listener == "http" and not known.group.site.plain_secrets:
-            return self._bootstrap(request, requested, mac, seen, "no secrets over plain HTTP at this site")
-        for candidate in requested.candidates:
-            if candidate.vendor == known.group.vendor.id and _serves(candidate, known):
-                outcome.file = candidate.rule.pattern.replace("{mac}", mac)
-                return await self._own_file(request, candidate.rule, known, proof)
-        return _NOT_THERE
+            outcome.why = "no secrets over plain HTTP at this site"
+            return self._bootstrap(request, requested, mac, seen, outcome.why)
+        return await self._own_file(request, own.rule, known, proof) if own else _NOT_THERE
 
     async def _own_file(self, request: PhoneRequest, rule: object, known: Known, proof: str) -> Answer:
         if isinstance(rule, UploadRule):
@@ -127,15 +136,22 @@ class Provisioning:
         made = known.files.get(rule.pattern)
         if made is None:
             try:
-                made = make_file(self._templates.renderer, self._address.server, rule, known)
+                made = self._make(rule, known)
             except TemplateError as error:
                 last_good = known.last_good.get(rule.pattern)
                 if last_good is None:
                     raise
                 self._check_ins.report("template.failed", error.file, str(error))
-                return last_good
+                made_of = last_good.made_of and replace(last_good.made_of, problem=str(error))
+                return replace(last_good, made_of=made_of)
             known.files[rule.pattern] = made
         return made
+
+    def _make(self, rule: FileRule, known: Known) -> PhoneFile:
+        snapshot, server = self._templates.snapshot, self._address.server
+        file = make_file(snapshot.renderer, server, rule, known)
+        self._check_ins.served.note(snapshot, server, rule, known, file)
+        return replace(file, made_of=self._inputs.made_of(known, names_in(known, rule, file.body)))
 
     def _for_everybody(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Answer:
         rule = candidate.rule

@@ -16,16 +16,20 @@ from ztp_server.domain.vendor import Model
 _LINE_FIELDS = ("user", "auth_user", "display_name", "label")
 
 
-def phone_view(phone: Phone, table: SettingsTable) -> dict[str, Any]:
-    """A phone without its passwords."""
+def phone_view(phone: Phone, table: SettingsTable, *, standalone: bool) -> dict[str, Any]:
+    """A phone without its passwords. What its category has not is null or empty; `standalone` is what holds for it,
+    inherited or its own."""
     return {
         "id": phone.id,
         "name": phone.name,
         "category": phone.category,
-        "hardware_id": phone.hardware_id,
-        "model": phone.model,
+        "hardware_id": phone.hardware_id or None,
+        "model": phone.model or None,
         "site": phone.site,
-        "base_settings": phone.base_settings,
+        "base_settings": phone.base_settings or None,
+        "user": phone.user or None,
+        "standalone": standalone,
+        "remote_address": phone.remote_address or None,
         "settings": table.redacted(phone.settings),
         "lines": [_line_view(line) for line in phone.lines],
         "line_keys": [{k: v for k, v in asdict(key).items() if v} for key in phone.line_keys],

@@ -9,16 +9,32 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.errors import Misconfigured, StoreUnavailable
+from ztp_server.store.accounts import AccountStore
 from ztp_server.store.audit import AuditStore
 from ztp_server.store.base_settings import BaseSettingsStore
 from ztp_server.store.changes import ChangeFeed, last_change
+from ztp_server.store.check_in_log import CheckInLog
 from ztp_server.store.database import Database
 from ztp_server.store.events import CheckInStore, EventStore
 from ztp_server.store.firmware import FirmwareStore
+from ztp_server.store.group_members import GroupMemberStore
+from ztp_server.store.idempotency import IdempotencyStore
+from ztp_server.store.jobs import JobStore
 from ztp_server.store.meta import MetaStore
+from ztp_server.store.phone_groups import PhoneGroupStore
+from ztp_server.store.phone_list import PhoneListStore
+from ztp_server.store.phone_status import PhoneStatusStore
+from ztp_server.store.phone_targets import PhoneTargetStore
+from ztp_server.store.phone_widths import PhoneWidthStore
 from ztp_server.store.phones import PhoneStore
+from ztp_server.store.removed_phones import RemovedPhoneStore
+from ztp_server.store.retention import RetentionStore
+from ztp_server.store.roles import RoleStore
+from ztp_server.store.served_files import ServedFileStore
 from ztp_server.store.sites import SiteStore
+from ztp_server.store.tokens import TokenStore
 from ztp_server.store.uploads import UploadStore
+from ztp_server.store.users import UserStore
 from ztp_server.store.vault import KEY_FILE, Vault, load_key
 
 # A text sealed with the database's key, by which another key is found out.
@@ -30,14 +46,30 @@ class Session:
 
     def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
         self.phones = PhoneStore(connection, vault)
+        self.removed_phones = RemovedPhoneStore(connection, vault)
+        self.phone_groups = PhoneGroupStore(connection)
+        self.phone_targets = PhoneTargetStore(connection)
+        self.phone_widths = PhoneWidthStore(connection)
         self.sites = SiteStore(connection, vault)
         self.base_settings = BaseSettingsStore(connection, vault)
         self.firmware = FirmwareStore(connection)
         self.uploads = UploadStore(connection, vault)
-        self.check_ins = CheckInStore(connection)
+        self.check_ins = CheckInStore(connection, vault)
+        self.check_in_log = CheckInLog(connection)
+        self.served_files = ServedFileStore(connection, vault)
+        self.phone_list = PhoneListStore(connection)
+        self.group_members = GroupMemberStore(connection)
+        self.phone_status = PhoneStatusStore(connection)
+        self.retention = RetentionStore(connection)
         self.events = EventStore(connection)
         self.audit = AuditStore(connection, vault)
         self.meta = MetaStore(connection)
+        self.jobs = JobStore(connection, vault)
+        self.idempotency = IdempotencyStore(connection, vault)
+        self.accounts = AccountStore(connection)
+        self.roles = RoleStore(connection)
+        self.tokens = TokenStore(connection)
+        self.users = UserStore(connection, vault)
         self._connection = connection
 
     async def last_change(self) -> int:

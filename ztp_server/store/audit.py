@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from ztp_server.store.vault import Vault
 
 _HEAD = "audit head"
 _BATCH = 1000
+_COLUMNS = tuple(column.name for column in audit.columns)
 
 
 class AuditStore:
@@ -53,7 +54,7 @@ class AuditStore:
                 seq += 1
                 record = self._chained(_record(seq, at, who, entry), previous)
                 previous = record.hash
-                rows.append(asdict(record))
+                rows.append({name: getattr(record, name) for name in _COLUMNS})
             await self._connection.execute(sa.insert(audit), rows)
         if entries:
             await self._meta.set(_HEAD, f"{seq}:{previous}")

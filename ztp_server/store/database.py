@@ -34,7 +34,10 @@ class Database:
         """Connect and bring the schema up to date. Raises Misconfigured naming the database."""
         parsed = _parse(url)
         try:
-            engine = create_async_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+            # An error that repeats the values of a statement would bring secrets into the log.
+            engine = create_async_engine(
+                parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", hide_parameters=True
+            )
         except ModuleNotFoundError as error:
             raise Misconfigured(
                 f"--database: {error.name} is not installed; pip install 'ztp-server[postgres]'"
@@ -104,7 +107,7 @@ class Database:
             return
         # SQLite changes a table by making it anew, and with foreign keys on, dropping the old one would take with it
         # what hangs on it. They cannot be switched off within a transaction, so it takes a connection of its own.
-        engine = create_async_engine(self.url).execution_options(ztp_write=True)
+        engine = create_async_engine(self.url, hide_parameters=True).execution_options(ztp_write=True)
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite_to_migrate)
         sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
         try:

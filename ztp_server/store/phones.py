@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.firmware import FirmwareWish
-from ztp_server.domain.line_key import LineKey
+from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
-from ztp_server.store.schema import lines, phone_overrides, phones
+from ztp_server.store.phone_rows import PhoneRows
+from ztp_server.store.schema import lines, phone_overrides, phones, users
 from ztp_server.store.schema_history import check_ins
 from ztp_server.store.vault import Vault
 
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
 _BATCH = 1000
+_ID = re.compile("[0-9a-f]{32}")
+
+T = TypeVar("T")
 
 
 class PhoneStore:
     def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
         self._connection = connection
-        self._vault = vault
+        self._rows = PhoneRows(vault)
 
     async def get(self, hardware_id: str) -> Phone:
-        """Raises NotFound."""
-        return (await self.get_running(hardware_id))[0]
-
-    async def get_running(self, hardware_id: str) -> tuple[Phone, str]:
-        """The phone, and the firmware it last said it runs. Raises NotFound."""
-        found = await self.find_running(hardware_id)
+        """The phone of a hardware ID in its one spelling. Raises NotFound."""
+        found = await self.find(hardware_id)
         if found is None:
             raise NotFound(f"no phone {hardware_id}")
         return found
 
+    async def get_any(self, text: str) -> Phone:
+        """The phone that people call so: its id, or its hardware ID in any notation. Raises BadValue for what is
+        neither, and NotFound."""
+        return (await self.get_running(text))[0]
+
+    async def get_running(self, text: str) -> tuple[Phone, str]:
+        """As `get_any`, with the firmware the phone last said it runs (empty: it never did)."""
+        wanted = text.strip().lower()
+        if _ID.fullmatch(wanted):
+            found = await self._one(phones.c.id == wanted)
+        else:
+            wanted = HardwareId.parse(text).value
+            found = await self._one(phones.c.hardware_id == wanted)
+        if found is None:
+            raise NotFound(f"no phone {wanted}")
+        return found
+
     async def find(self, hardware_id: str) -> Phone | None:
         """The phone with its lines."""
-        found = await self.find_running(hardware_id)
+        found = await self._one(phones.c.hardware_id == hardware_id)
         return found[0] if found else None
 
     async def find_running(self, hardware_id: str) -> tuple[Phone, str] | None:
-        """The phone with its lines, and the firmware it last said it runs (empty: it never did), in one query; this is
-        what a request of a phone costs."""
-        rows = (await self._connection.execute(_WITH_LINES, {"hardware_id": hardware_id})).all()
-        if not rows:
-            return None
-        own = tuple(self._line(row._mapping, "l_") for row in rows if row.l_position is not None)
-        return self._phone(rows[0]._mapping, own), rows[0].running or ""
+        """The managed phone with its lines, and the firmware it last said it runs (empty: it never did), in one query;
+        this is what a request of a phone costs. One of another category is given no file, so it is not found."""
+        return await self._read(_MANAGED, {"hardware_id": hardware_id})
+
+    async def get_many(self, ids: Sequence[str]) -> list[Phone]:
+        """Those of these ids that there are, in that order, read a thousand at a time."""
+        found: dict[str, Phone] = {}
+        for batch in _batches(ids):
+            found |= {phone.id: phone for phone in await self._select(sa.select(phones).where(phones.c.id.in_(batch)))}
+        return [found[phone_id] for phone_id in ids if phone_id in found]
 
     async def all(self, *, site: str | None = None, base_settings: str | None = None) -> list[Phone]:
-        """Phones by hardware ID, all or those of a site or of base settings."""
-        query = sa.select(phones).order_by(phones.c.hardware_id)
+        """Phones by hardware ID, all or those of a site or of base settings; of every category."""
+        query = sa.select(phones).order_by(phones.c.hardware_id, phones.c.id)
         if site is not None:
             query = query.where(phones.c.site_id == site)
         if base_settings is not None:
@@ -64,142 +85,125 @@ class PhoneStore:
         return await self._select(query)
 
     async def firmware_wishes(self) -> list[FirmwareWish]:
-        """What every phone has to do with firmware, without its lines and secrets."""
+        """What every managed phone has to do with firmware, without its lines and secrets."""
         own = phones.c.settings
         query = sa.select(
             *(phones.c.hardware_id, phones.c.model, phones.c.site_id, phones.c.base_settings_id),
             own["firmware_version"].as_string().label("version"),
             own["firmware_downgrade"].as_boolean().label("downgrade"),
             _RUNNING,
-        ).order_by(phones.c.hardware_id)
+        )
+        query = query.where(phones.c.category == "managed").order_by(phones.c.hardware_id)
         rows = (await self._connection.execute(query)).all()
         return [FirmwareWish(*row[:6], row.running or "") for row in rows]
 
     async def taken(self, hardware_ids: Iterable[str]) -> set[str]:
         """Which of these hardware IDs have a phone already."""
-        wanted, found = list(hardware_ids), set()
-        for start in range(0, len(wanted), _BATCH):
-            query = sa.select(phones.c.hardware_id).where(phones.c.hardware_id.in_(wanted[start : start + _BATCH]))
+        found: set[str] = set()
+        for batch in _batches(list(hardware_ids)):
+            query = sa.select(phones.c.hardware_id).where(phones.c.hardware_id.in_(batch))
             found |= {row.hardware_id for row in await self._connection.execute(query)}
         return found
 
-    async def add(self, new: Sequence[Phone]) -> None:
-        """Add phones, all or none; one that comes back has its id already. Raises Conflict when a hardware ID is
-        taken."""
-        if not new:
-            return
+    async def extension_of(self, user: str) -> str | None:
+        """The extension of a user, None when there is no such user."""
+        query = sa.select(users.c.extension).where(users.c.id == user)
+        found: str | None = (await self._connection.execute(query)).scalar()
+        return found
+
+    async def add(self, new: Sequence[Phone]) -> list[Phone]:
+        """Add phones, all or none; one that comes back has its id already. Returns them with id and revision. Raises
+        Conflict when a hardware ID is taken."""
         new = [replace(phone, id=phone.id or uuid.uuid4().hex, revision=phone.revision + 1) for phone in new]
         try:
-            for start in range(0, len(new), _BATCH):
-                batch = new[start : start + _BATCH]
-                await self._connection.execute(sa.insert(phones), [self._row(phone) for phone in batch])
+            for batch in _batches(new):
+                await self._connection.execute(sa.insert(phones), [self._rows.row(phone) for phone in batch])
                 await self._add_lines(batch)
                 await self._add_overrides(batch)
         except IntegrityError:
             raise Conflict("a phone with one of these hardware IDs exists already") from None
         await record(self._connection, "phone", [phone.hardware_id for phone in new if phone.hardware_id])
+        return new
 
     async def replace(self, phone: Phone) -> None:
-        """Keep a phone as it is now. Raises Conflict when its hardware ID is another phone's."""
-        values = self._row(phone) | {"revision": phone.revision + 1}
-        before = await self._connection.execute(sa.select(phones.c.hardware_id).where(phones.c.id == phone.id))
-        unchanged = sa.and_(phones.c.id == phone.id, phones.c.revision == phone.revision)
-        try:
-            result = await self._connection.execute(sa.update(phones).where(unchanged).values(values))
-        except IntegrityError:
-            raise Conflict(f"phone {phone.hardware_id} exists already") from None
-        if result.rowcount != 1:
-            raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
-        await self._connection.execute(sa.delete(lines).where(lines.c.phone_id == phone.id))
-        await self._add_lines([phone])
-        await self._connection.execute(sa.delete(phone_overrides).where(phone_overrides.c.phone_id == phone.id))
-        await self._add_overrides([phone])
-        await record(self._connection, "phone", {before.scalar_one(), phone.hardware_id} - {None, ""})
+        """Keep a phone as it is now. Raises Conflict when its hardware ID is another phone's, and Stale."""
+        await self.replace_many([phone])
 
-    async def remove(self, hardware_id: str) -> None:
-        """Raises NotFound."""
-        result = await self._connection.execute(sa.delete(phones).where(phones.c.hardware_id == hardware_id))
-        if result.rowcount != 1:
-            raise NotFound(f"no phone {hardware_id}")
-        await record(self._connection, "phone", [hardware_id])
+    async def replace_many(self, changed: Sequence[Phone]) -> None:
+        """Keep phones as they are now, all or none, a thousand in a statement. Raises Stale when one has another
+        revision by now or is gone, and Conflict when a hardware ID is another phone's."""
+        touched: set[str] = set()
+        for batch in _batches(changed):
+            touched |= await self._unchanged(batch)
+            touched |= {phone.hardware_id for phone in batch}
+            await self._update(batch)
+            for table in (lines, phone_overrides):
+                own = table.c.phone_id.in_([phone.id for phone in batch])
+                await self._connection.execute(sa.delete(table).where(own))
+            await self._add_lines(batch)
+            await self._add_overrides(batch)
+        await record(self._connection, "phone", sorted(touched - {""}))
+
+    async def remove(self, gone: Sequence[Phone]) -> None:
+        """Take phones away, all or none. Raises Stale when one has another revision by now or is gone already."""
+        touched: set[str] = set()
+        for batch in _batches(gone):
+            touched |= await self._unchanged(batch)
+            await self._connection.execute(sa.delete(phones).where(phones.c.id.in_([phone.id for phone in batch])))
+        await record(self._connection, "phone", sorted(touched - {""}))
+
+    async def _unchanged(self, batch: Sequence[Phone]) -> set[str]:
+        """The hardware IDs that phones have now. Raises Stale, naming the first that is not as it was read. There is
+        one writer at a time, so what is seen here holds until the commit."""
+        query = sa.select(phones.c.id, phones.c.revision, phones.c.hardware_id)
+        query = query.where(phones.c.id.in_([phone.id for phone in batch]))
+        there = {row.id: row for row in await self._connection.execute(query)}
+        for phone in batch:
+            if phone.id not in there or there[phone.id].revision != phone.revision:
+                raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
+        return {row.hardware_id or "" for row in there.values()}
+
+    async def _update(self, batch: Sequence[Phone]) -> None:
+        rows = [self._rows.row(phone) | {"revision": phone.revision + 1} for phone in batch]
+        columns = {name: sa.bindparam(f"new_{name}", type_=phones.c[name].type) for name in rows[0] if name != "id"}
+        statement = sa.update(phones).where(phones.c.id == sa.bindparam("new_id")).values(columns)
+        try:
+            await self._connection.execute(statement, [{f"new_{n}": v for n, v in row.items()} for row in rows])
+        except IntegrityError:
+            named = f"phone {batch[0].hardware_id}" if len(batch) == 1 else "a phone with one of these hardware IDs"
+            raise Conflict(f"{named} exists already") from None
+
+    async def _one(self, condition: sa.ColumnElement[bool]) -> tuple[Phone, str] | None:
+        return await self._read(_WITH_LINES.where(condition), {})
+
+    async def _read(self, query: sa.Select[Any], values: dict[str, str]) -> tuple[Phone, str] | None:
+        rows = (await self._connection.execute(query, values)).all()
+        if not rows:
+            return None
+        own = tuple(self._rows.line(row._mapping, "l_") for row in rows if row.l_position is not None)
+        return self._rows.phone(rows[0]._mapping, own), rows[0].running or ""
 
     async def _select(self, query: sa.Select[Any]) -> list[Phone]:
         rows = (await self._connection.execute(query)).all()
         own = sa.select(lines).where(lines.c.phone_id.in_(query.with_only_columns(phones.c.id).order_by(None)))
         by_phone: dict[str, list[Line]] = {}
         for row in await self._connection.execute(own.order_by(lines.c.phone_id, lines.c.position)):
-            by_phone.setdefault(row.phone_id, []).append(self._line(row._mapping))
-        return [self._phone(row._mapping, tuple(by_phone.get(row.id, ()))) for row in rows]
+            by_phone.setdefault(row.phone_id, []).append(self._rows.line(row._mapping))
+        return [self._rows.phone(row._mapping, tuple(by_phone.get(row.id, ()))) for row in rows]
 
     async def _add_lines(self, owners: Sequence[Phone]) -> None:
-        rows = [
-            asdict(line)
-            | {"phone_id": phone.id, "position": position}
-            | {"password": self._vault.seal(line.password, _line_place(phone.id, position))}
-            for phone in owners
-            for position, line in enumerate(phone.lines, 1)
-        ]
-        if rows:
-            await self._connection.execute(sa.insert(lines), rows)
+        rows = [row for phone in owners for row in self._rows.line_rows(phone)]
+        for batch in _batches(rows):
+            await self._connection.execute(sa.insert(lines), batch)
 
     async def _add_overrides(self, owners: Sequence[Phone]) -> None:
         rows = [{"name": name[:160], "phone_id": phone.id} for phone in owners for name in phone.settings]
-        if rows:
-            await self._connection.execute(sa.insert(phone_overrides), rows)
-
-    def _row(self, phone: Phone) -> dict[str, Any]:
-        return {
-            "id": phone.id,
-            "hardware_id": phone.hardware_id or None,
-            "name": phone.name,
-            "name_key": name_key(phone.name),
-            "category": phone.category,
-            "model": phone.model,
-            "site_id": phone.site,
-            "base_settings_id": phone.base_settings or None,
-            "user_id": phone.user or None,
-            "remote_address": phone.remote_address,
-            "line_keys": [asdict(key) for key in phone.line_keys],
-            "settings": self._vault.seal_settings(phone.settings, f"phones/{phone.id}"),
-            "revision": phone.revision,
-        }
-
-    def _phone(self, row: Any, own_lines: tuple[Line, ...]) -> Phone:
-        return Phone(
-            id=row["id"],
-            name=row["name"],
-            hardware_id=row["hardware_id"] or "",
-            category=row["category"],
-            model=row["model"],
-            site=row["site_id"],
-            base_settings=row["base_settings_id"] or "",
-            user=row["user_id"] or "",
-            remote_address=row["remote_address"],
-            lines=own_lines,
-            line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
-            settings=self._vault.open_settings(row["settings"], f"phones/{row['id']}"),
-            revision=row["revision"],
-        )
-
-    def _line(self, row: Any, prefix: str = "") -> Line:
-        place = _line_place(row[f"{prefix}phone_id"], row[f"{prefix}position"])
-        return Line(
-            user=row[f"{prefix}user"],
-            auth_user=row[f"{prefix}auth_user"],
-            password=self._vault.open(row[f"{prefix}password"], place),
-            display_name=row[f"{prefix}display_name"],
-            label=row[f"{prefix}label"],
-            shared=row[f"{prefix}shared"],
-        )
+        for batch in _batches(rows):
+            await self._connection.execute(sa.insert(phone_overrides), batch)
 
 
-def name_key(name: str) -> str:
-    """A name as it is searched and sorted."""
-    return name.casefold()[:255]
-
-
-def _line_place(phone_id: str, position: int) -> str:
-    return f"lines/{phone_id}/{position}"
+def _batches(rows: Sequence[T]) -> list[Sequence[T]]:
+    return [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
 
 
 # A check-in from before the phone first said what it runs has no version: boot loaders do not say.
@@ -214,6 +218,6 @@ _RUNNING = (
 _WITH_LINES = (
     sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns), _RUNNING)
     .outerjoin(lines, lines.c.phone_id == phones.c.id)
-    .where(phones.c.hardware_id == sa.bindparam("hardware_id"))
     .order_by(lines.c.position)
 )
+_MANAGED = _WITH_LINES.where(phones.c.hardware_id == sa.bindparam("hardware_id"), phones.c.category == "managed")

@@ -75,16 +75,25 @@ phones = sa.Table(
     sa.Column("hardware_id", sa.String(253), unique=True),
     column("name", sa.String(255)),
     column("name_key", sa.String(255), server_default=sa.text("''")),
-    column("category", sa.String(16), index=True),
-    column("model", sa.String(64), index=True),
-    column("site_id", sa.String(64), sa.ForeignKey("sites.id"), index=True),
-    sa.Column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id"), index=True),
+    column("category", sa.String(16)),
+    column("model", sa.String(64)),
+    column("site_id", sa.String(64), sa.ForeignKey("sites.id")),
+    sa.Column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id")),
     sa.Column("user_id", sa.String(64), sa.ForeignKey("users.id"), index=True),
-    column("remote_address", sa.String(255), server_default=sa.text("''")),
+    column("remote_address", sa.String(255), server_default=sa.text("''"), index=True),
     column("line_keys", sa.JSON),
     column("settings", sa.JSON),
     column("revision", sa.Integer),
-    sa.Index("ix_phones_name_key", "name_key", "id"),
+    # A list walks along one of these until its page is full.
+    sa.Index("ix_phones_name_key", "name_key", "id", "hardware_id"),
+    sa.Index("ix_phones_category", "category", "name_key", "id"),
+    sa.Index("ix_phones_model", "model", "name_key", "id"),
+    sa.Index("ix_phones_site_id", "site_id", "name_key", "id"),
+    sa.Index("ix_phones_base_settings_id", "base_settings_id", "name_key", "id"),
+    # Which groups there are, and one phone of each.
+    sa.Index("ix_phones_group", "base_settings_id", "site_id", "model", "hardware_id"),
+    # What is asked of all of them beside their status, which has the same order.
+    sa.Index("ix_phones_revision", "id", "revision", "category"),
 )
 
 # Which phones override which setting.
@@ -114,12 +123,13 @@ lines = sa.Table(
     metadata,
     column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
     column("position", sa.Integer, primary_key=True, autoincrement=False),
-    column("user", sa.String(128), index=True),
+    column("user", sa.String(128)),
     column("auth_user", sa.String(128)),
     column("password", sa.Text),
     column("display_name", sa.String(128)),
     column("label", sa.String(128)),
     column("shared", sa.Boolean, server_default=sa.false()),
+    sa.Index("ix_lines_user", "user", "phone_id"),
 )
 
 user_lines = sa.Table(

@@ -55,20 +55,25 @@ served_files = sa.Table(
 )
 
 # How far each managed phone came, from what it asked for. `inputs` names what its files were made of when it had all.
+# Looked up for many phones at once, so a row lies where its key does.
 phone_status = sa.Table(
     "phone_status",
     metadata,
     column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
     column("first_at", UTCDateTime),
-    column("last_at", UTCDateTime, index=True),
+    column("last_at", UTCDateTime),
     column("address", sa.String(64)),
-    column("firmware", sa.String(64), index=True),
+    column("firmware", sa.String(64)),
     column("firmware_wanted", sa.String(64)),
     column("inputs", sa.String(32), index=True),
     column("phone_revision", sa.Integer),
     column("problem", sa.String(255), index=True),
     column("since", UTCDateTime),
     sa.Column("due_at", UTCDateTime, index=True),
+    sa.Index("ix_phone_status_phone_id", "phone_id", "phone_revision"),
+    sa.Index("ix_phone_status_last_at", "last_at", "phone_id"),
+    sa.Index("ix_phone_status_firmware", "firmware", "phone_id"),
+    sqlite_with_rowid=False,
 )
 
 events = sa.Table(

@@ -64,8 +64,14 @@ def upgrade() -> None:
         )
         batch_op.alter_column("hardware_id", existing_type=sa.VARCHAR(length=253), nullable=True)
         batch_op.alter_column("base_settings_id", existing_type=sa.VARCHAR(length=64), nullable=True)
-        batch_op.create_index(op.f("ix_phones_category"), ["category"], unique=False)
-        batch_op.create_index("ix_phones_name_key", ["name_key", "id"], unique=False)
+        for name in ("model", "site_id", "base_settings_id"):
+            batch_op.drop_index(op.f(f"ix_phones_{name}"))
+        for name in ("category", "model", "site_id", "base_settings_id"):
+            batch_op.create_index(f"ix_phones_{name}", [name, "name_key", "id"], unique=False)
+        batch_op.create_index("ix_phones_name_key", ["name_key", "id", "hardware_id"], unique=False)
+        batch_op.create_index("ix_phones_group", ["base_settings_id", "site_id", "model", "hardware_id"], unique=False)
+        batch_op.create_index("ix_phones_revision", ["id", "revision", "category"], unique=False)
+        batch_op.create_index(op.f("ix_phones_remote_address"), ["remote_address"], unique=False)
         batch_op.create_index(op.f("ix_phones_user_id"), ["user_id"], unique=False)
         batch_op.create_foreign_key(op.f("fk_phones_user_id"), "users", ["user_id"], ["id"])
     op.create_table(
@@ -85,6 +91,9 @@ def upgrade() -> None:
             sa.Column("webrtc_url", sa.String(length=255), server_default=sa.text("''"), nullable=False)
         )
         batch_op.add_column(sa.Column("ice_servers", sa.JSON(), server_default="[]", nullable=False))
+    with op.batch_alter_table("lines") as batch_op:
+        batch_op.drop_index(op.f("ix_lines_user"))
+        batch_op.create_index("ix_lines_user", ["user", "phone_id"], unique=False)
     with op.batch_alter_table("uploads") as batch_op:
         batch_op.drop_constraint(op.f("fk_uploads_phone_id"), type_="foreignkey")
     _fill()

@@ -58,12 +58,14 @@ def upgrade() -> None:
         sa.Column("due_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["phone_id"], ["phones.id"], name=op.f("fk_phone_status_phone_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("phone_id", name=op.f("pk_phone_status")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("phone_status") as batch_op:
         batch_op.create_index(op.f("ix_phone_status_due_at"), ["due_at"], unique=False)
-        batch_op.create_index(op.f("ix_phone_status_firmware"), ["firmware"], unique=False)
+        batch_op.create_index("ix_phone_status_firmware", ["firmware", "phone_id"], unique=False)
         batch_op.create_index(op.f("ix_phone_status_inputs"), ["inputs"], unique=False)
-        batch_op.create_index(op.f("ix_phone_status_last_at"), ["last_at"], unique=False)
+        batch_op.create_index("ix_phone_status_phone_id", ["phone_id", "phone_revision"], unique=False)
+        batch_op.create_index("ix_phone_status_last_at", ["last_at", "phone_id"], unique=False)
         batch_op.create_index(op.f("ix_phone_status_problem"), ["problem"], unique=False)
     op.create_table(
         "audit",

@@ -1,0 +1,90 @@
+"""The admin listener: health and metrics, the REST interface, its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from ztp_server.api import (
+    accounts,
+    audit,
+    base_settings,
+    firmware,
+    jobs,
+    me,
+    models,
+    phone_bulk,
+    phone_history,
+    phone_import,
+    phone_lines,
+    phone_list,
+    phone_parts,
+    phone_why,
+    phones,
+    roles,
+    settings,
+    sites,
+    tokens,
+    users,
+)
+from ztp_server.api.access import Access
+from ztp_server.api.answers import VERSION, encoded
+from ztp_server.api.door import RestDoor
+from ztp_server.api.health import health_app
+from ztp_server.api.openapi import document
+from ztp_server.api.operation import Routes
+from ztp_server.api.page import page_routes, to_page
+from ztp_server.domain.site import Network
+from ztp_server.log import RequestLog
+from ztp_server.metrics import Metrics
+from ztp_server.services.opening import Services
+
+# Every noun, in the order of the documentation.
+NOUNS = (
+    me.routes,
+    models.routes,
+    settings.routes,
+    firmware.routes,
+    sites.routes,
+    base_settings.routes,
+    phone_list.routes,
+    phones.routes,
+    phone_lines.routes,
+    phone_parts.routes,
+    phone_history.routes,
+    phone_why.routes,
+    phone_bulk.routes,
+    phone_import.routes,
+    jobs.routes,
+    users.routes,
+    accounts.routes,
+    roles.routes,
+    tokens.routes,
+    audit.routes,
+)
+
+
+def admin_app(
+    services: Services,
+    access: Access,
+    metrics: Metrics,
+    requests: RequestLog,
+    scratch: Path,
+    trusted_proxies: Iterable[Network] = (),
+    nouns: Sequence[Routes] = NOUNS,
+) -> web.Application:
+    """Everything the admin listener answers. `scratch` is a folder for uploads while they come in."""
+    door = RestDoor(services, access, requests, scratch, trusted_proxies)
+    described = encoded(document(nouns))
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=described, content_type="application/json")
+
+    rest = web.Application(middlewares=[door.guard])
+    rest.add_routes([web.get(f"{VERSION}/openapi.json", openapi), *page_routes(), *door.routes(nouns)])
+    app = health_app(services, metrics)
+    app.router.add_get("/api", to_page)
+    app.add_subapp("/api", rest)
+    return app

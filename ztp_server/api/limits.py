@@ -1,0 +1,43 @@
+"""How often one may ask: token buckets, in memory, of a bounded number."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+# Requests a second, and how many at once after a pause: for each actor, and for failed authentication of each address.
+ACTOR_RATE, ACTOR_BURST = 50.0, 200.0
+FAILURE_RATE, FAILURE_BURST = 1.0, 30.0
+_MOST_BUCKETS = 10_000
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class Buckets:
+    """A bucket for each key. Of too many keys the one that was longest not heard of is forgotten."""
+
+    def __init__(self, rate: float, burst: float, most: int = _MOST_BUCKETS) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: str, now: float) -> float:
+        """0 when this one may go on at `now` (seconds of any clock that does not go back), else the seconds to wait."""
+        bucket = self._buckets.setdefault(key, _Bucket(self._burst, now))
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._rate)
+        bucket.at = now
+        if bucket.tokens < 1:
+            return (1 - bucket.tokens) / self._rate
+        bucket.tokens -= 1
+        return 0.0

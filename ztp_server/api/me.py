@@ -1,0 +1,34 @@
+"""/me: who is asking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ztp_server.api.operation import Call, Routes
+from ztp_server.api.shapes import Answer
+
+routes = Routes("me", "Who you are.")
+
+
+class Held(Answer):
+    """Permissions held at a site, or (null) everywhere."""
+
+    site: str | None
+    permissions: list[str]
+
+
+class Me(Answer):
+    """The one a token belongs to."""
+
+    name: str
+    grants: list[Held]
+
+
+@routes.get("/me", answer=Me)
+async def who_am_i(call: Call) -> Any:
+    """Show who you are, what you may do, and where."""
+    found: dict[str, frozenset[str]] = {}
+    for grant in call.who.grants:
+        found[grant.site] = found.get(grant.site, frozenset()) | grant.permissions
+    held = [{"site": site or None, "permissions": sorted(names)} for site, names in sorted(found.items())]
+    return {"name": call.who.name, "grants": held}

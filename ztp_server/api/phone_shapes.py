@@ -1,0 +1,173 @@
+"""What bodies and answers about phones are built of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ztp_server.api.shapes import Answer, Body
+
+Text = Annotated[str, Field(max_length=255)]
+ShortText = Annotated[str, Field(max_length=128)]
+Position = Annotated[int, Field(ge=1, le=1000)]
+Settings = dict[Annotated[str, Field(max_length=160)], Any]
+
+
+class LineRecord(Answer):
+    """One SIP registration, without its password. An empty `auth_user` means the user itself."""
+
+    user: str
+    auth_user: str
+    display_name: str
+    label: str
+    shared: bool = False
+
+
+class LineKeyRecord(Answer):
+    """A button. `line` counts from 1, for type line."""
+
+    type: str
+    value: str = ""
+    label: str = ""
+    line: int = 0
+
+
+class StatusRecord(Answer):
+    """How far a phone came with its configuration, as far as its requests tell; null is what is not known."""
+
+    provisioning: str
+    reason: str | None = None
+    since: str | None = None
+    first_seen: str | None
+    last_seen: str | None
+    address: str | None
+    firmware: str | None
+    firmware_wanted: str | None = None
+
+
+class PhoneRecord(Answer):
+    """A phone. What its category has not is null or empty; `settings` are its overrides, secrets as `***`;
+    `standalone` is what holds for it, inherited or its own."""
+
+    id: str
+    name: str
+    category: Literal["managed", "unmanaged", "webrtc", "remote"]
+    hardware_id: str | None
+    model: str | None
+    site: str
+    base_settings: str | None
+    user: str | None
+    standalone: bool
+    remote_address: str | None
+    settings: dict[str, Any]
+    lines: list[LineRecord]
+    line_keys: list[LineKeyRecord]
+    status: StatusRecord
+    revision: int
+
+
+class NewPasswordRecord(Answer):
+    """A password that was made for a line, counted from 1. It is shown this once."""
+
+    line: int
+    password: str
+
+
+class PhoneWrittenRecord(PhoneRecord):
+    """A phone as it was written, with what is to be said of it all the same."""
+
+    warnings: list[str]
+    new_passwords: list[NewPasswordRecord]
+
+
+class LineBody(Body):
+    """One SIP registration. Without a password (or with null) it keeps the one that the line of the same user had."""
+
+    user: ShortText
+    auth_user: ShortText = ""
+    password: ShortText | None = None
+    display_name: ShortText = ""
+    label: ShortText = ""
+    shared: bool = False
+
+
+class LinePatch(Body):
+    """Fields of a line to change."""
+
+    user: ShortText | None = None
+    auth_user: ShortText | None = None
+    password: ShortText | None = None
+    display_name: ShortText | None = None
+    label: ShortText | None = None
+    shared: bool | None = None
+
+
+class LineKeyBody(Body):
+    """A button. Type line has the number of a line, counted from 1; blf, speed_dial, park, intercom and url a value."""
+
+    type: Annotated[str, Field(max_length=32)]
+    value: Text = ""
+    label: ShortText = ""
+    line: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+class LineKeyPatch(Body):
+    """Fields of a key to change. A key of another type keeps nothing but its label."""
+
+    type: Annotated[str, Field(max_length=32)] | None = None
+    value: Text | None = None
+    label: ShortText | None = None
+    line: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+
+class NewLineBody(LineBody):
+    """A line, and where it goes; null: to the end."""
+
+    position: Position | None = None
+
+
+class NewLineKeyBody(LineKeyBody):
+    """A key, and where it goes; null: to the end."""
+
+    position: Position | None = None
+
+
+class MoveBody(Body):
+    """From one position to another, counted from 1."""
+
+    start: Position = Field(alias="from")
+    end: Position = Field(alias="to")
+
+
+class NewPhone(Body):
+    """A new phone. A managed one has a MAC, a model and base settings; an unmanaged one lines, and of the settings
+    those of its SIP connection; a webrtc phone has a user; a remote one an address."""
+
+    name: Text
+    category: Literal["managed", "unmanaged", "webrtc", "remote"] = "managed"
+    hardware_id: Text | None = None
+    model: Text | None = None
+    site: Text
+    base_settings: Text | None = None
+    user: Text | None = None
+    remote_address: Text | None = None
+    settings: Settings = Field(default_factory=dict)
+    lines: list[LineBody] = Field(default_factory=list)
+    line_keys: list[LineKeyBody] = Field(default_factory=list)
+
+
+class PhonePatch(Body):
+    """What is to change (RFC 7396): a setting that is null is inherited again, lists replace."""
+
+    name: Text | None = None
+    category: Literal["managed", "unmanaged", "webrtc", "remote"] | None = None
+    hardware_id: Text | None = None
+    model: Text | None = None
+    site: Text | None = None
+    base_settings: Text | None = None
+    user: Text | None = None
+    remote_address: Text | None = None
+    settings: Settings | None = None
+    lines: list[LineBody] | None = None
+    line_keys: list[LineKeyBody] | None = None

@@ -1,0 +1,50 @@
+"""The HTTP server under the admin listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import web, web_protocol
+
+from ztp_server.api.problems import SERVER, problem
+
+# A filter may name many things.
+LONGEST_LINE = 32 * 1024
+
+
+class _Protocol(web_protocol.RequestHandler):
+    """Tells a client that breaks the grammar so, without repeating what it sent."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= 500 and exc is not None:
+            self.log_exception("request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of the answer is sent already")
+        said = "the server failed" if status >= 500 else "this is no HTTP request, or one of too long a line"
+        response = problem(status, said, headers={"Server": SERVER})
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> web_protocol.RequestHandler:
+        # Bodies are taken as sent: nothing is unpacked.
+        return _Protocol(self, loop=self._loop, auto_decompress=False, max_line_size=LONGEST_LINE, **self._kwargs)
+
+
+class AdminRunner(web.AppRunner):
+    """Runs the admin application."""
+
+    async def _make_server(self) -> web.Server:
+        app = self._app
+        app._set_loop(asyncio.get_running_loop())
+        app.on_startup.freeze()
+        await app.startup()
+        app.freeze()
+        # An application takes web.Request, which is what its own factory makes.
+        handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", app._handle)
+        return _Server(handler, request_factory=app._make_request, access_log=None)

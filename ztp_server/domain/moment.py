@@ -1,0 +1,16 @@
+"""Moments as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ztp_server.errors import BadValue
+
+
+def parse_moment(field: str, text: str) -> datetime:
+    """A date, or date and time (`2026-11-20T10:00`), in UTC unless an offset stands behind it. Raises BadValue."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadValue(field, f"{text[:64]!r} is no time such as 2026-11-20T10:00 or 2026-11-20T10:00+01:00") from None

@@ -1,0 +1,77 @@
+"""What a kind of job has to know. Who writes a new one makes an object of one of these and adds it in opening.py.
+
+A `StepKind` works through its items, some at a time. Each step is one transaction: the changes, their audit records,
+what became of each item, how far the job is. Killed at any moment, it goes on at the first item that is pending.
+
+A `WholeKind` does everything or nothing, such as an import. Its file was kept sealed with the job and is given to
+`prepare` in pieces; that is the long part, outside of any lock, and reports how far it is. `apply` then writes all of
+it in one transaction. When somebody else changed anything in between, `prepare` is asked once more, within that
+transaction. Killed at any moment, it begins anew. Raised by either, a Refused ends the job as failed with its text, and
+an ImportRefused gives each of its problems an item of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ztp_server.domain.job import Job, JobItem
+from ztp_server.store import Session
+
+T = TypeVar("T")
+
+# Hears how much is done, of how much. To be awaited every few milliseconds of work: phones are served meanwhile.
+Progress = Callable[[int, int], Awaitable[None]]
+
+
+class Kind(ABC):
+    """What every kind says of itself. `name` is kept with its jobs: `phones.edit`."""
+
+    name: str
+    undoable = False
+
+    @abstractmethod
+    def shown(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """What was asked for, as people may see it: without secrets."""
+
+
+class StepKind(Kind):
+    """Work on items one by one."""
+
+    @abstractmethod
+    async def step(self, session: Session, job: Job, items: Sequence[JobItem]) -> list[JobItem]:
+        """Do some items, for `job.who` and with audit records; returns each of them with its new state. One that
+        cannot be done is `refused`, with the reason as its detail."""
+
+    async def take_back(
+        self, session: Session, job: Job, items: Sequence[JobItem], undo: Mapping[int, Mapping[str, Any]]
+    ) -> list[JobItem]:
+        """Take back items of an earlier job, for `job.who`; `undo` has by position what `step` left for that."""
+        raise NotImplementedError(f"{self.name} is not undoable")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job that does all at once has to say: how much it did, in counts by item state, and the items worth
+    naming (bounded by its kind)."""
+
+    total: int
+    summary: Mapping[str, int] = field(default_factory=dict)
+    items: Sequence[JobItem] = ()
+
+
+class WholeKind(Kind, Generic[T]):
+    """Work that is done as a whole or not at all."""
+
+    @abstractmethod
+    async def prepare(self, session: Session, job: Job, file: AsyncIterator[bytes], progress: Progress) -> T:
+        """Read the file and check everything; writes nothing. Raises Refused."""
+
+    @abstractmethod
+    async def apply(self, session: Session, job: Job, prepared: T) -> Report:
+        """Write everything, with audit records."""
+
+
+Kinds = Mapping[str, Kind]
