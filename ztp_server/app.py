@@ -21,9 +21,9 @@ from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.listeners import PhoneListener, bind
 from ztp_server.phone_http.routes import PhoneDoor
+from ztp_server.pki.makers import DEMO_CERTS
 from ztp_server.services.address import keep_address
 from ztp_server.services.check_ins import CheckIns
-from ztp_server.pki.makers import DEMO_CERTS
 from ztp_server.services.demo import make_demo
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests

@@ -60,7 +60,7 @@ class Conflict(Refused):
 
 
 class InUse(Conflict):
-    """Phones still use it. `phones` are the first of them that the one who asks may see: `id`, `hardware_id`, `name`."""
+    """Phones still use it. `phones` are the first that the one who asks may see: `id`, `hardware_id`, `name`."""
 
     def __init__(self, what: str, count: int, phones: Sequence[Mapping[str, str]]) -> None:
         named = ", ".join(phone["hardware_id"] or phone["id"] for phone in phones)

@@ -17,11 +17,11 @@ from tests.services.opened import new_data
 Done = Callable[..., str]
 
 
-def events(data: Path) -> list[tuple[str, str, dict]]:
+def audited(data: Path) -> list[tuple[str, str, str, dict]]:
     with sqlite3.connect(data / "ztp.db") as database:
-        rows = database.execute("SELECT action, subject, detail FROM events ORDER BY seq").fetchall()
+        rows = database.execute("SELECT action, subject, reason, after FROM audit ORDER BY seq").fetchall()
     database.close()
-    return [(action, subject, json.loads(detail)) for action, subject, detail in rows]
+    return [(action, subject, reason, json.loads(after)) for action, subject, reason, after in rows]
 
 
 def test_the_spellings_of_the_design_page_work_from_site_to_phone(served: Path, done: Done, tmp_path: Path) -> None:
@@ -50,6 +50,7 @@ def test_the_list_of_phones_in_json_is_that_of_the_design_page_without_passwords
     listed = json.loads(office("phone", "list", "--json"))
 
     assert len(listed) == 1 and len(listed[0].pop("id")) == 32
+    assert listed[0].pop("status")["provisioning"] == "never_seen"
     assert listed[0] == {
         "name": "Reception", "category": "managed", "hardware_id": MAC, "model": "vvx-411", "site": "madrid",
         "base_settings": "vvx-standard", "settings": {"rtp_port_start": 5000},
@@ -59,14 +60,29 @@ def test_the_list_of_phones_in_json_is_that_of_the_design_page_without_passwords
             {"type": "blf", "value": "1002", "label": "Sales"},
             {"type": "speed_dial", "value": "+34600000000", "label": "Home"},
         ],
-        "revision": 2,
+        "user": None, "standalone": False, "remote_address": None, "revision": 2,
     }  # fmt: skip
+
+
+def test_lists_of_phones_are_filtered_ordered_and_cut(office: Done) -> None:
+    for number, name in enumerate(("Lobby", "Hall & bar"), 1):
+        office("phone", "add", "--hardware-id", f"0004f2aabb0{number}", "--name", name, "--model", "vvx-250",
+               "--site", "madrid", "--base-settings", "vvx-standard")  # fmt: skip
+
+    def names(*options: str) -> list[str]:
+        return [row["name"] for row in json.loads(office("phone", "list", "--json", *options))]
+
+    assert names("--filter", "model=vvx-250,none", "--sort", "-name") == ["Lobby", "Hall & bar"]
+    assert names("--filter", "name=*L*", "--filter", "name=!reception") == ["Hall & bar", "Lobby"]
+    assert names("--limit", "2") == ["Hall & bar", "Lobby"]
+    assert names("--filter", "site=nowhere") == []
+    assert office("phone", "list", "--count", "--filter", "q=00:04:F2:AA:BB:0") == "2\n"
 
 
 def test_lists_for_people_name_what_there_is(office: Done) -> None:
     assert office("site", "list").split("\t")[:2] == ["madrid", "Madrid"]
     assert office("base-settings", "list") == "vvx-standard\tvvx-standard\tvvx-411\t1\n"
-    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\n"
+    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\tnever_seen\n"
 
 
 def test_a_name_cannot_move_the_cursor_of_a_list(office: Done) -> None:
@@ -133,13 +149,13 @@ def test_a_preview_hides_passwords_and_revealing_them_is_written_down(office: Do
 
     hidden = office("phone", "preview", MAC)
     assert "s3cret" not in hidden and "adm1n-Pass" not in hidden and 'reg.1.auth.password="***"' in hidden
-    assert [action for action, _, _ in events(data) if action == "phone.revealed"] == []
+    assert [row for row in audited(data) if row[0] == "phone.revealed"] == []
 
-    shown = office("phone", "preview", MAC, "--reveal")
+    shown = office("phone", "preview", MAC, "--reveal", "--reason", "support & co")
     assert "s3cret" in shown and "adm1n-Pass" in shown
-    action, subject, detail = events(data)[-1]
-    assert (action, subject) == ("phone.revealed", MAC) and f"{MAC}-settings.cfg" in detail["files"]
-    assert "s3cret" not in json.dumps(detail)
+    action, subject, reason, after = audited(data)[-1]
+    assert (action, subject, reason) == ("phone.revealed", MAC, "support & co")
+    assert f"{MAC}-settings.cfg" in after["files"] and "s3cret" not in json.dumps(after)
 
 
 def test_a_preview_of_all_files_names_each_and_one_file_is_its_bytes_alone(office: Done) -> None:
@@ -181,9 +197,9 @@ def test_explain_shows_where_a_value_is_from_and_what_it_covers(office: Done) ->
     assert (rows["rtp_dscp"]["value"], rows["rtp_dscp"]["source"]) == (42, "phone")
     assert rows["rtp_dscp"]["rendered"] == "qos.ip.rtp.dscp"
     assert rows["rtp_dscp"]["underneath"] == [
-        {"value": 41, "source": "base settings vvx-standard"},
-        {"value": 40, "source": "site madrid"},
-        {"value": 46, "source": "product default"},
+        {"value": 41, "layer": "base settings", "source": "base settings vvx-standard"},
+        {"value": 40, "layer": "site", "source": "site madrid"},
+        {"value": 46, "layer": "product default", "source": "product default"},
     ]
     assert rows["sip_server"]["source"] == "site madrid" and rows["admin_password"]["value"] == "***"
     lines = office("phone", "explain", MAC).splitlines()

@@ -59,7 +59,7 @@ def test_a_diff_shows_the_files_of_a_phone(office: Done, ztp: Ztp) -> None:
 
 def test_a_secret_is_revealed_with_a_reason_and_never_otherwise(office: Done, ztp: Ztp, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text('hunter2&b\n')
+    secret.write_text("hunter2&b\n")
     office(*BASE, "--set", f"admin_password=@{secret}")
     office(*BASE, "--set", "admin_password=other")
     assert "hunter2" not in office("base-settings", "diff", "vvx-standard", "2", "3", "--files")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import ADMIN, HD400, HOSTILE_NAME, HOSTILE_PASSWORD, OTHER_VVX, VVX, sample_phone
 from ztp_server.domain.access import ROLES, Actor, Grant
 from ztp_server.domain.audit import AuditRecord
+from ztp_server.domain.event import CheckIn
 from ztp_server.domain.phone import Line
 from ztp_server.errors import BadValue, Conflict, Forbidden, InUse, NotFound, Stale
 from ztp_server.services.opening import Services
@@ -321,3 +323,15 @@ async def test_no_files_are_shown_of_phones_that_the_one_who_asks_may_not_see(of
 async def test_the_list_comes_in_pages(office: Services) -> None:
     assert [base.id for base in await office.base_settings.page(ADMIN, "", 1)] == ["400hd"]
     assert [base.id for base in await office.base_settings.page(ADMIN, "400hd", 1)] == [BASE]
+
+
+async def test_phones_that_run_something_newer_are_counted_before_saving(office: Services) -> None:
+    async with office.store.write() as session:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        for mac in (VVX, OTHER_VVX):
+            await session.check_ins.note([CheckIn(mac, f"{mac}.cfg", at, 200, "e", "127.0.0.1", "network", "6.4.0.1")])
+    await office.phones.edit(ADMIN, OTHER_VVX, {}, {"firmware_version": "6.4.0.1"})
+    tried = await office.base_settings.edit(ADMIN, BASE, None, {"firmware_version": "5.9.8.5760"}, dry_run=True)
+    assert any("1 vvx-411 said to run a newer one" in warning for warning in tried.warnings)
+    of_site = await office.sites.edit(ADMIN, "madrid", None, {"firmware_version": "5.9.8.5760"}, dry_run=True)
+    assert any("1 vvx-411 said to run a newer one" in warning for warning in of_site.warnings)

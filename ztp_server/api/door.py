@@ -103,7 +103,7 @@ class RestDoor:
             return problem(error.status, error.detail, error.errors, error.headers)
         except web.HTTPMethodNotAllowed as error:
             methods = methods_of(request.path.removeprefix(BASE), self._rows) or sorted(error.allowed_methods)
-            return problem(405, "not this method here", headers={"Allow": ", ".join(methods)})
+            return problem(error.status, "not this method here", headers={"Allow": ", ".join(methods)})
         except web.HTTPException as error:
             return problem(error.status, "there is nothing here" if error.status == 404 else error.reason)
         except ZtpError as error:

@@ -43,7 +43,7 @@ def show_changes(changes: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_affected(affected: Mapping[str, Any]) -> None:
-    """`3 phones: 2 vvx-411, 1 vvx-450; at 2 madrid, 1 paris`"""
+    """`3 phones: 2 acme-10, 1 acme-20; at 2 madrid, 1 paris`"""
     count = affected["phones"]
     parts = [f"{count} {'phone' if count == 1 else 'phones'}"]
     if affected["models"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     """Standard output, or a file that is there when it is whole, and that nobody else can read: it may hold
     passwords. Raises BadValue."""
     if output is None:
-        yield click.get_binary_stream("stdout")
+        yield sys.stdout.buffer
         return
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:

@@ -74,7 +74,7 @@ def _standard_input() -> Iterator[bytes]:
     from ztp_server.services.phone_import import LARGEST_FILE
 
     left = LARGEST_FILE
-    while piece := click.get_binary_stream("stdin").read(_PIECE):
+    while piece := sys.stdin.buffer.read(_PIECE):
         left -= len(piece)
         if left < 0:
             raise BadValue("file", f"standard input is larger than {LARGEST_FILE >> 20} MiB; give the name of the file")

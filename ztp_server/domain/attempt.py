@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class MadeOf:
-    """What a phone's own file was made of. `phone` is its id, `templates` a digest of its maker's folder, `firmware` the
+    """What a file of a phone was made of. `phone` is its id, `templates` a digest of its maker's folder, `firmware` the
     version it is offered and `firmware_wanted` the one it is to reach. `inputs` names all that it shares with other
     phones, `names` are further files of its own that this one tells it to fetch, `poll` is how often it is to ask
     again, in seconds (0: never). `problem` says what went wrong although a file could be given."""

@@ -64,7 +64,7 @@ class Offer:
 @dataclass(frozen=True, slots=True)
 class FirmwareWish:
     """What one phone has to do with firmware: where its settings come from, what it says of firmware itself (None:
-    nothing), and what it last said it runs."""
+    nothing), and what it last said it runs; or what so many `phones` have that are alike in it."""
 
     hardware_id: str
     model: str
@@ -73,6 +73,7 @@ class FirmwareWish:
     version: str | None
     downgrade: bool | None
     running: str
+    phones: int = 1
 
 
 # A configuration names it where a phone is to keep what it runs, so that no image may have it.

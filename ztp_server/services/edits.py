@@ -79,7 +79,9 @@ async def firmware_warnings(session: Session, source: str, changed_names: Iterab
     """What is to be said of a version among changes, if base settings or a site were these."""
     if VERSION not in changed_names:
         return []
-    found = await find_warnings(session, site=shared.site, base=shared.base)
+    where = {"site": shared.site.id} if shared.site else {"base_settings": shared.base.id if shared.base else ""}
+    wishes = await session.phone_groups.firmware_wishes(**where)
+    found = await find_warnings(session, wishes, site=shared.site, base=shared.base)
     return [warning.text for warning in found if warning.source == source]
 
 

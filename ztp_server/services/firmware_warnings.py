@@ -43,7 +43,7 @@ async def find_warnings(
         if version not in library.versions(model):
             text = f"{source}: there is no image of {version} for {model}"
             found.append(FirmwareWarning(source, model, version, text))
-        newer = sum(_keeps(wish, version, sites, bases) for wish in askers)
+        newer = sum(wish.phones for wish in askers if _keeps(wish, version, sites, bases))
         if newer:
             text = (
                 f"{source}: {newer} {model} said to run a newer one than {version} and will keep it; "

@@ -12,20 +12,20 @@ from ztp_server.services.address import ServerAddress, last_address
 from ztp_server.services.annotations import Annotations
 from ztp_server.services.audit import Audit
 from ztp_server.services.base_settings import BaseSettingsService
-from ztp_server.services.connection import Connections
 from ztp_server.services.base_settings_revisions import BaseSettingsRevisions
 from ztp_server.services.bulk_edit import EditKind
 from ztp_server.services.bulk_remove import RemoveKind
+from ztp_server.services.connection import Connections
 from ztp_server.services.events import Events
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
 from ztp_server.services.history import History
 from ztp_server.services.idempotency import Idempotency
-from ztp_server.services.logins import Logins
 from ztp_server.services.job_kinds import Kind
 from ztp_server.services.job_runner import JobRunner
 from ztp_server.services.job_undo import UndoKind
 from ztp_server.services.jobs import Jobs
+from ztp_server.services.logins import Logins
 from ztp_server.services.migrate import MigrateKind
 from ztp_server.services.models import Models
 from ztp_server.services.overrides import Overrides
@@ -33,8 +33,8 @@ from ztp_server.services.passwords import Passwords
 from ztp_server.services.phone_bulk import PhoneBulk
 from ztp_server.services.phone_export import PhoneExport
 from ztp_server.services.phone_import import ImportKind, PhoneImport
-from ztp_server.services.phone_list import PhoneList
 from ztp_server.services.phone_lines import PhoneLines
+from ztp_server.services.phone_list import PhoneList
 from ztp_server.services.phones import Phones
 from ztp_server.services.removed_phones import RemovedPhones
 from ztp_server.services.roles import Roles
@@ -150,7 +150,8 @@ async def open_services(
 def _job_kinds(templates: Templates) -> dict[str, Kind]:
     """Every kind of job there is; a new one is added here."""
     kinds: dict[str, Kind] = {
-        kind.name: kind for kind in (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
+        kind.name: kind
+        for kind in (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
     }
     return {**kinds, UndoKind.name: UndoKind(kinds)}
 

@@ -179,7 +179,7 @@ def _prepare_sqlite_to_migrate(connection: Any, _record: Any) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
-        "busy_timeout=5000",
+        "busy_timeout=30000",
         "trusted_schema=OFF",
     ):
         cursor.execute(f"PRAGMA {pragma}")

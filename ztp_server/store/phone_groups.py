@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.domain.firmware import FirmwareWish
 from ztp_server.domain.phone_group import PhoneGroup
+from ztp_server.store.phones import RUNNING
 from ztp_server.store.schema import phones
 
 
@@ -21,6 +23,30 @@ class PhoneGroupStore:
         rows = await self._connection.execute(query.where(_shared(site, base_settings)).order_by(count.desc(), *kinds))
         return [
             PhoneGroup(row.site_id, row.base_settings_id or "", row.model, row.phones, row.sample or "") for row in rows
+        ]
+
+    async def firmware_wishes(self, *, site: str = "", base_settings: str = "") -> list[FirmwareWish]:
+        """What the phones there have to do with firmware, those that name no version themselves; one row, without a
+        hardware ID, for all that are alike in it."""
+        own = phones.c.settings
+        each = (
+            sa.select(
+                *(phones.c.model, phones.c.site_id, phones.c.base_settings_id),
+                own["firmware_version"].as_string().label("version"),
+                own["firmware_downgrade"].as_boolean().label("downgrade"),
+                RUNNING,
+            )
+            .where(_shared(site, base_settings), phones.c.category == "managed")
+            .subquery()
+        )
+        kinds = (each.c.model, each.c.site_id, each.c.base_settings_id, each.c.downgrade, each.c.running)
+        query = sa.select(*kinds, sa.func.count().label("phones")).where(each.c.version.is_(None)).group_by(*kinds)
+        return [
+            FirmwareWish(
+                *("", row.model, row.site_id, row.base_settings_id, None),
+                *(row.downgrade, row.running or "", row.phones),
+            )
+            for row in await self._connection.execute(query)
         ]
 
     async def first(

@@ -91,7 +91,7 @@ class PhoneStore:
             *(phones.c.hardware_id, phones.c.model, phones.c.site_id, phones.c.base_settings_id),
             own["firmware_version"].as_string().label("version"),
             own["firmware_downgrade"].as_boolean().label("downgrade"),
-            _RUNNING,
+            RUNNING,
         )
         query = query.where(phones.c.category == "managed").order_by(phones.c.hardware_id)
         rows = (await self._connection.execute(query)).all()
@@ -207,7 +207,7 @@ def _batches(rows: Sequence[T]) -> list[Sequence[T]]:
 
 
 # A check-in from before the phone first said what it runs has no version: boot loaders do not say.
-_RUNNING = (
+RUNNING = (
     sa.select(check_ins.c.firmware)
     .where(check_ins.c.hardware_id == phones.c.hardware_id, check_ins.c.firmware != "")
     .order_by(check_ins.c.at.desc())
@@ -216,7 +216,7 @@ _RUNNING = (
     .label("running")
 )
 _WITH_LINES = (
-    sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns), _RUNNING)
+    sa.select(phones, *(column.label(f"l_{column.name}") for column in lines.columns), RUNNING)
     .outerjoin(lines, lines.c.phone_id == phones.c.id)
     .order_by(lines.c.position)
 )
