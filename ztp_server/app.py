@@ -163,7 +163,7 @@ class App:
         self.admin_address = Address(self.options.admin.host, sock.getsockname()[1])
         data, proxies = self.options.data.data, self.options.trusted_proxies
         app = admin_app(self.services, self.services.tokens, self.metrics, self._requests, data, proxies)
-        self._admin = AdminRunner(app)
+        self._admin = AdminRunner(app, shutdown_timeout=10)
         await self._admin.setup()
         await web.SockSite(self._admin, sock).start()
 

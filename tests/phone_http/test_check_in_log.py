@@ -260,3 +260,18 @@ async def test_a_phone_that_is_removed_has_its_history_still(world: World) -> No
     assert run.file == "0004f2000001-settings.cfg"
     kept = await world.services.history.file(ADMIN, "0004f2000001", run.file, datetime.now(UTC))
     assert b"***" in kept.body
+
+
+async def test_what_is_being_written_when_the_server_stops_is_kept(world: World) -> None:
+    check_ins = world.app.check_ins
+    flusher = world.app._tasks[0]
+    async with world.services.store.write():
+        assert await ask(world, SETTINGS) == 200
+        while not check_ins._being_written:
+            await asyncio.sleep(0.01)
+        flusher.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([flusher])
+    async with world.services.store.read() as session:
+        (run,) = await session.check_in_log.page(VVX, limit=10)
+    assert run.count == 1

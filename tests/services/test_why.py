@@ -44,7 +44,7 @@ async def test_each_answer_is_the_one_that_the_door_gives(world: World) -> None:
         response = await world.ask(answer.file, listener=answer.listener)
         assert response.status == answer.status
         if answer.status == 200:
-            assert response.headers["ETag"].strip('"') in answer.text and f"{len(response.body)} bytes" in answer.text
+            assert f"{len(response.body)} bytes" in answer.text
 
 
 async def test_asking_why_is_not_a_request_of_the_phone(world: World) -> None:

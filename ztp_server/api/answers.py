@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import BaseModel
 
+from ztp_server.api.bodies import IDLE_SECONDS
 from ztp_server.api.conditions import etag_of, is_unchanged
 from ztp_server.api.operation import Operation, Raw, Reply
 from ztp_server.api.problems import problem
@@ -60,7 +62,8 @@ def again(text: str) -> web.Response:
 
 
 def _raw(request: web.Request, row: Operation, given: Raw) -> web.Response:
-    response = web.Response(body=given.body, status=row.status)
+    body = given.body if isinstance(given.body, bytes) else _watched(request, given.body)
+    response = web.Response(body=body, status=row.status)
     if given.file_name:
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(given.file_name, safe='')}"
     if not isinstance(given.body, bytes):
@@ -69,6 +72,27 @@ def _raw(request: web.Request, row: Operation, given: Raw) -> web.Response:
     if not row.changes:
         response.headers["ETag"] = etag_of(None, given.body)
     return _conditional(request, row, response, given.content_type)
+
+
+async def _watched(request: web.Request, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pieces of a body, until the client takes none for a while: what makes them may hold a transaction open."""
+    loop = asyncio.get_running_loop()
+    try:
+        async for piece in pieces:
+            hang_up = loop.call_later(IDLE_SECONDS, _abort, request)
+            try:
+                yield piece
+            finally:
+                hang_up.cancel()
+    finally:
+        # Now, not when somebody collects the rubbish.
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _conditional(request: web.Request, row: Operation, response: web.Response, content_type: str) -> web.Response:

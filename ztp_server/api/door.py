@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -21,12 +22,14 @@ from ztp_server.api.addresses import client_address
 from ztp_server.api.answers import BASE, VERSION, again, answer_of, written
 from ztp_server.api.bodies import is_storable, parse_json, read_body, read_upload, refuse_body
 from ztp_server.api.conditions import wanted_revision
+from ztp_server.api.limits import AT_ONCE
 from ztp_server.api.methods import by_precision, methods_of
 from ztp_server.api.operation import Call, Operation, Routes
 from ztp_server.api.problems import SERVER, Unanswered, field_problems, problem, problem_of
 from ztp_server.api.queries import parse_query
+from ztp_server.domain.access import Actor
 from ztp_server.domain.site import Network
-from ztp_server.errors import BadValue, ZtpError
+from ztp_server.errors import BadValue, Forbidden, ZtpError
 from ztp_server.log import RequestLog
 from ztp_server.services.idempotency import FIELD
 from ztp_server.services.opening import Services
@@ -60,6 +63,7 @@ class RestDoor:
         self._requests = requests
         self._scratch = scratch
         self._trusted_proxies = tuple(trusted_proxies)
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._rows: list[Operation] = []
 
     def routes(self, nouns: Iterable[Routes]) -> list[web.RouteDef]:
@@ -130,6 +134,8 @@ class RestDoor:
                     422, "no parameters here", [(name[:64], "is not known here") for name in request.query]
                 )
             call = Call(who, self._services)
+            if row.upload or row.body:
+                _refuse_in_vain(who, row)
             if row.upload:
                 with await read_upload(request, row, self._scratch) as file:
                     call = replace(call, upload=file, content_type=request.content_type)
@@ -157,19 +163,34 @@ class RestDoor:
         key = _key(request) if row.keyed else ""
         call = replace(call, revision=wanted_revision(request, row.revised) if row.changes else None)
         if not key:
-            return answer_of(request, row, await row.handler(call, **arguments))
+            return await self._answered(request, row, call, arguments)
         known = self._services.idempotency
         done = await known.begin(call.who, key, _request_digest(request, digest()))
         if done is not None:
             return again(done)
         try:
-            response = answer_of(request, row, await row.handler(call, **arguments))
+            response = await self._answered(request, row, call, arguments)
         except Exception:
             await known.forget(call.who, key)
             raise
         kept = written(response)
         await (known.finish(call.who, key, kept) if kept is not None else known.forget(call.who, key))
         return response
+
+    async def _answered(
+        self, request: web.Request, row: Operation, call: Call, arguments: dict[str, Any]
+    ) -> web.Response:
+        if row.public:  # these wait for each other already (services/passwords.py)
+            return answer_of(request, row, await row.handler(call, **arguments))
+        async with self._turns:
+            return answer_of(request, row, await row.handler(call, **arguments))
+
+
+def _refuse_in_vain(who: Actor, row: Operation) -> None:
+    """Raises Forbidden for one who may do this nowhere. Services ask anyway, but only when the body has been read:
+    gigabytes on the disk, or a second of work."""
+    if row.permissions and not any(grant.permissions.intersection(row.permissions) for grant in who.grants):
+        raise Forbidden(" or ".join(row.permissions))
 
 
 def _parsed(model: type[BaseModel], body: bytes) -> BaseModel:

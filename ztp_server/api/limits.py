@@ -8,6 +8,9 @@ from dataclasses import dataclass
 # Requests a second, and how many at once after a pause: for each actor, and for failed authentication of each address.
 ACTOR_RATE, ACTOR_BURST = 50.0, 200.0
 FAILURE_RATE, FAILURE_BURST = 1.0, 30.0
+# Requests that are worked on at a time, of all. Each may hold one of the 15 connections to the database, and phones
+# need some of them.
+AT_ONCE = 8
 _MOST_BUCKETS = 10_000
 
 

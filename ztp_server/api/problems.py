@@ -28,6 +28,8 @@ from ztp_server.errors import (
 # What answers call this program: no version of ours or of what we are built with.
 SERVER = "ztp"
 CHALLENGE = 'Bearer realm="ztp"'
+# Of what is wrong with a body. It may be wrong in a hundred thousand places, which take seconds to name.
+MOST_ERRORS = 1000
 MEDIA = "application/problem+json"
 _STATUSES: Sequence[tuple[type[ZtpError], int]] = (
     (BadValue, 422),
@@ -100,7 +102,10 @@ def _fields(error: ZtpError) -> list[tuple[str, str]]:
 
 
 def field_problems(error: ValidationError) -> Unanswered:
-    """Everything a model found wrong with a body or a query, by dotted name, counted from 1."""
+    """What a model found wrong with a body or a query, by dotted name, counted from 1; of more than MOST_ERRORS only
+    how many there are."""
+    if error.error_count() > MOST_ERRORS:
+        return Unanswered(422, said := f"{error.error_count()} places are wrong", [("", said)])
     found = error.errors(include_input=False, include_url=False, include_context=False)
     errors = [(_dotted(row["loc"]), _reason(row["type"], row["msg"])) for row in found]
     shown = "; ".join(f"{field}: {reason}" if field else reason for field, reason in errors[:3])

@@ -12,6 +12,9 @@ from ztp_server.api.problems import SERVER, problem
 
 # A filter may name many things.
 LONGEST_LINE = 32 * 1024
+# Between two requests, and in which the header of one must be complete: who holds connections open takes them from
+# phones, which are served by the same process.
+IDLE_SECONDS = 60
 
 
 class _Protocol(web_protocol.RequestHandler):
@@ -32,8 +35,15 @@ class _Protocol(web_protocol.RequestHandler):
 
 class _Server(web.Server):
     def __call__(self) -> web_protocol.RequestHandler:
-        # Bodies are taken as sent: nothing is unpacked.
-        return _Protocol(self, loop=self._loop, auto_decompress=False, max_line_size=LONGEST_LINE, **self._kwargs)
+        return _Protocol(
+            self,
+            loop=self._loop,
+            keepalive_timeout=IDLE_SECONDS,
+            # Bodies are taken as sent: nothing is unpacked.
+            auto_decompress=False,
+            max_line_size=LONGEST_LINE,
+            **self._kwargs,
+        )
 
 
 class AdminRunner(web.AppRunner):

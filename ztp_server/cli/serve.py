@@ -84,7 +84,7 @@ def _say_where(app: Any) -> None:
     """Where phones and the administrator connect, and what to try first."""
     click.echo(f"Phones:         {'  '.join(app.address.server.urls.values())}")
     if app.admin_address:
-        click.echo(f"Administrator:  http://{app.admin_address}/healthz  /metrics")
+        click.echo(f"Administrator:  http://{app.admin_address}/api/  /healthz  /metrics")
     if app.address.is_local and not app.options.demo:
         click.echo(
             "warning: this host has no name that phones could use, so none but those on it are served; give --public-name NAME-OR-ADDRESS",

@@ -111,15 +111,23 @@ class CheckIns:
 
     async def run(self) -> None:
         """Flush for ever; cancelled at the end, which flushes once more."""
+        flushing: asyncio.Task[None] | None = None
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
-                try:
-                    await self.flush()
-                except Exception:  # one batch is lost, and the next is written again
-                    log.exception("check_ins.failed")
+                # Cancelled in the middle, nobody could tell whether it was written.
+                flushing = asyncio.create_task(self._flush())
+                await asyncio.shield(flushing)
         finally:
+            if flushing:
+                await flushing
             await self.flush(at_the_end=True)
+
+    async def _flush(self) -> None:
+        try:
+            await self.flush()
+        except Exception:  # one batch is lost, and the next is written again
+            log.exception("check_ins.failed")
 
 
 def _attempt(request: PhoneRequest, outcome: Outcome, milliseconds: int) -> Attempt:

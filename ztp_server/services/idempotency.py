@@ -22,6 +22,7 @@ class Idempotency:
         and BadValue when the key belongs to another request."""
         async with self._store.write() as session:
             await session.idempotency.prune(datetime.now(UTC) - KEPT)
+            request = session.idempotency.digest(request)
             found = await session.idempotency.get(who.name, key)
             if found is None:
                 await session.idempotency.claim(who.name, key, request)

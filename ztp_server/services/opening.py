@@ -149,10 +149,8 @@ async def open_services(
 
 def _job_kinds(templates: Templates) -> dict[str, Kind]:
     """Every kind of job there is; a new one is added here."""
-    kinds: dict[str, Kind] = {
-        kind.name: kind
-        for kind in (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
-    }
+    made = (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
+    kinds: dict[str, Kind] = {kind.name: kind for kind in made}
     return {**kinds, UndoKind.name: UndoKind(kinds)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.phone import Phone
-from ztp_server.errors import BadValue, Forbidden
+from ztp_server.errors import BadValue, Forbidden, TooMany
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.phone_cells import cells_of
 from ztp_server.services.phone_csv import KEY_FIELDS, LINE_FIELDS, MOST_COLUMNS
@@ -21,6 +22,9 @@ Filters = Mapping[str, str | Sequence[str]]
 _FIRST = ("id", "name", "category", "hardware_id", "model", "site", "base_settings", "user")
 # Phones in memory at a time; others are served between two batches.
 _BATCH = 250
+# Each holds a connection to the database for as long as its reader takes, and phones need some as well.
+_AT_ONCE = 3
+_RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,20 @@ class PhoneExport:
         self._store = store
         self._templates = templates
         self._list = phone_list
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def export(self, who: Actor, filters: Filters, *, reveal: bool = False, reason: str = "") -> Export:
         """The phones that fit, of those one may see, by name. Secrets only when they are revealed, which takes the
         permission at the site of every one of these phones, and a reason: it is written down before anything is given.
-        Raises BadValue naming the filter, and Forbidden."""
+        Raises BadValue naming the filter, Forbidden, and TooMany while others are read."""
         sites = who.sites("phones:view")
         if reveal:
             who.sites("phones:reveal")
             reason = checked_reason(reason, needed=True)
         catalog = self._templates.catalog
         wanted = read_filter(filters, catalog)
+        if self._free.locked():
+            raise TooMany("as many exports as can be are being read", _RETRY_SECONDS)
         async with self._store.read() as session:
             ids = await session.phone_list.ids(wanted, sites, await self._list.facts(session))
             if reveal:
@@ -61,7 +68,7 @@ class PhoneExport:
     async def _pieces(self, who: Actor, ids: Sequence[str], reveal: bool) -> AsyncIterator[bytes]:
         """The table, out of one transaction, so that its columns are those of its rows."""
         table = self._templates.catalog.settings
-        async with self._store.read() as session:
+        async with self._free, self._store.read() as session:
             columns = await _columns(session, ids)
             yield _written([dict(zip(columns, columns, strict=True))], columns)
             ordered = await session.phone_widths.by_name(ids)

@@ -119,6 +119,9 @@ class Tokens:
         except StoreUnavailable as error:
             self._used = used | self._used
             log.warning("tokens.not_written", reason=str(error))
+        except asyncio.CancelledError:
+            self._used = used | self._used  # the server stops, and notes them once more
+            raise
 
     async def run(self) -> None:
         """Note uses once a minute, for ever; cancelled at the end, which notes once more."""

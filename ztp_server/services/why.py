@@ -74,6 +74,8 @@ class Why:
         looked = await self._look(who, phone)
         address, address_is = (address, "as asked") if address else _likely_address(looked)
         catalog = self._templates.catalog
+        if catalog.match(file.lstrip("/")).mac not in (None, looked.mac):
+            raise BadValue("file", "is named after another phone: ask about that one")
         found = list(findings(catalog, looked, address, shown, self._address.is_local))
         answers = await self._answers(looked, address, file, shown, user_agent)
         to_do = list(advice(looked, answers, self._address))
@@ -152,7 +154,7 @@ class Why:
         if isinstance(answer, PhoneFile) and answer.kind == "phone" and looked.known:
             proof = {"network": "its address", "certificate": "its certificate"}.get(outcome.proof, outcome.proof)
             made = self._made_of(looked, outcome.file)
-            return f"its own file, {len(answer.body)} bytes with tag {answer.etag}{made}; proven by {proof}"
+            return f"its own file, {len(answer.body)} bytes{made}; proven by {proof}"
         if isinstance(answer, PhoneFile):
             why = f": {outcome.why}" if outcome.why else ""
             return f"the {answer.kind} file that any phone of its kind gets, {len(answer.body)} bytes{why}"

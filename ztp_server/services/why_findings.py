@@ -11,7 +11,7 @@ from ztp_server.domain.phone import Phone
 from ztp_server.domain.request import Certified
 from ztp_server.domain.site import Site
 from ztp_server.domain.why import Finding
-from ztp_server.services.fleet import lies_in
+from ztp_server.services.fleet import is_loopback, lies_in
 from ztp_server.services.own_files import Known, networks_of
 
 
@@ -40,7 +40,10 @@ class Looked:
 def findings(catalog: Catalog, looked: Looked, address: str, shown: Shown | None, is_local: bool) -> Iterator[Finding]:
     """All that was looked at, in the order in which it counts."""
     if is_local:
-        yield Finding(False, "this server calls itself localhost, so it answers nobody elsewhere; see --public-name")
+        yield Finding(
+            is_loopback(address),
+            "this server calls itself localhost, so it answers nobody elsewhere; see --public-name",
+        )
     if looked.known is None:
         yield from _nothing_to_give(catalog, looked)
     else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Database:
         self._reader = engine
         self._writer = engine.execution_options(ztp_write=True)
         self._one_writer = asyncio.Lock()
+        self._transactions = 0
+        self._idle = asyncio.Event()
         self.url = url
 
     @classmethod
@@ -65,14 +67,14 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A read-only transaction. Raises StoreUnavailable."""
-        with _translated(self.place):
+        with _translated(self.place), self._counted():
             async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits at the end, or not at all. Raises StoreUnavailable."""
-        with _translated(self.place):
+        with _translated(self.place), self._counted():
             # Writers wait here and not for SQLite's lock, where each would hold a connection that readers need.
             async with self._one_writer, self._writer.begin() as connection:
                 if not self.is_sqlite:
@@ -82,7 +84,21 @@ class Database:
                 yield connection
 
     async def close(self) -> None:
+        """Close, once the transactions in progress have ended: a connection in use would be left open for good."""
+        while self._transactions:
+            self._idle.clear()
+            await self._idle.wait()
         await self._reader.dispose()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._transactions += 1
+        try:
+            yield
+        finally:
+            self._transactions -= 1
+            if not self._transactions:
+                self._idle.set()
 
     async def _migrate(self) -> None:
         try:

@@ -16,7 +16,7 @@ _RUNNING, _DONE = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A request by its digest, and its answer; None while it is being done."""
+    """A request by its digest (`IdempotencyStore.digest`), and its answer; None while it is being done."""
 
     request: str
     answer: str | None
@@ -26,6 +26,10 @@ class IdempotencyStore:
     def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
         self._connection = connection
         self._vault = vault
+
+    def digest(self, request: str) -> str:
+        """What stands for a request: a bare digest would let anybody with the database try out the passwords in it."""
+        return self._vault.digest(request)
 
     async def get(self, actor: str, key: str) -> Kept | None:
         row = (await self._connection.execute(sa.select(keys).where(_is(actor, key)))).first()
