@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -236,6 +237,10 @@ async def _undisturbed(what: str, work: Callable[[], Awaitable[None]]) -> None:
 async def serve(options: ServeOptions, started: Callable[[App], object]) -> None:
     """Serve until SIGTERM or SIGINT. `started` is called once every listener is up."""
     app = await App.start(options)
+    # Templates and catalogue stay as long as the process: looking through them for garbage, each time, would hold up
+    # every phone for some hundred milliseconds.
+    gc.collect()
+    gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

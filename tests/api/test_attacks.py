@@ -6,13 +6,17 @@ import asyncio
 import io
 import json
 import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Answered, Rest
+from tests.api.conftest import Answered, Rest, rest_over
 from tests.conftest import ADMIN, OTHER_VVX, VVX, sample_phone
-from ztp_server.api import server
+from ztp_server.api import answers, server
+from ztp_server.api.operation import Call, Raw, Routes
+from ztp_server.api.paging import make_cursor
 from ztp_server.domain.phone import Line
 
 ELSEWHERE = "0004f2aabbff"
@@ -110,6 +114,48 @@ async def test_slow_readers_of_exports_leave_connections_to_the_database_for_oth
         for pieces in held:
             await pieces.aclose()
     assert (await rest.get("/phones/export", token="viewer-token")).status == 200
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01", "soon"])
+async def test_a_cursor_with_a_time_that_no_calendar_has_is_none(rest: Rest, moment: str) -> None:
+    answer = await rest.get("/removed-phones", cursor=make_cursor(moment, "x"))
+    assert (answer.status, answer.fields) == (422, ["cursor"])
+
+
+async def test_who_stops_reading_an_endless_answer_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "IDLE_SECONDS", 0.05)
+    over = asyncio.Event()
+    routes = Routes("test", "A test.")
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 65_536
+        finally:
+            over.set()
+
+    @routes.get("/endless", answer="text/plain")
+    async def give_without_end(call: Call) -> Any:
+        """Give without end."""
+        return Raw(endless(), "text/plain")
+
+    async with rest_over(tmp_path, [routes]) as rest:
+        _reader, writer = await asyncio.open_connection(*rest.url.removeprefix("http://").split(":"))
+        writer.write(b"GET /api/v1/endless HTTP/1.1\r\nHost: ztp\r\nAuthorization: Bearer viewer-token\r\n\r\n")
+        async with asyncio.timeout(20):
+            await over.wait()
+        writer.close()
+
+
+async def test_nobody_fills_the_database_with_answers_to_questions(rest: Rest) -> None:
+    for path in (f"/phones/{VVX}/why", "/logout"):
+        body = {} if path.endswith("why") else None
+        answer = await rest.post(path, body, token="viewer-token", headers={"Idempotency-Key": "1"})
+        assert answer.status in (200, 204)
+    with sqlite3.connect(rest.data / "ztp.db") as connection:
+        assert connection.execute("SELECT count(*) FROM idempotency_keys").fetchone() == (0,)
 
 
 async def test_a_client_that_says_nothing_is_hung_up_on(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ async def _given(data: Path) -> None:
 def test_requests_are_listed_newest_first_with_base_settings_and_revision(office: Done, given: None) -> None:
     rows = [line.split("\t") for line in office("phone", "history", MAC).splitlines()]
     assert [row[0] for row in rows] == ["2026-11-02T10:00:00Z", "2026-11-01T10:00:00Z"]
-    assert rows[0][1:] == ["1", FILE, "200", "network", "10.0.0.7", "", "vvx-standard@2", ""]
+    assert rows[0][1:] == ["1", FILE, "200", "network", "", "10.0.0.7", "", "vvx-standard@2", ""]
 
 
 def test_json_has_the_objects_of_the_rest_interface(office: Done, given: None) -> None:

@@ -92,6 +92,7 @@ def test_a_bad_value_is_named_with_what_it_must_be(refused: Refused, assignment:
     ("command", "says"),
     [
         (replaced(model="vvx-412"), "model: unknown model 'vvx-412'; did you mean vvx-411?"),
+        (replaced(model=""), "model: is missing"),
         (replaced(hardware_id=MAC), f"phone {MAC} exists already"),
         (replaced(hardware_id="00-04-F2-AA-BB-CC"), f"phone {MAC} exists already"),
         (replaced(hardware_id="0004f2aabbc"), "hardware_id: '0004f2aabbc' is neither a MAC address"),
@@ -130,7 +131,7 @@ def test_a_bad_value_is_named_with_what_it_must_be(refused: Refused, assignment:
         (["phone", "preview", MAC, "x.cfg"], f"no file x.cfg; there are: {MAC}.cfg, "),
         (["firmware", "add", "/nowhere/sip.ld", "--model", "vvx-411", "--version", "1"], "file: /nowhere/sip.ld: "),
         (["firmware", "add", "/", "--model", "vvx-411", "--version", "1"], "file: "),
-        (["firmware", "add", "/dev/null", "--model", "vvx-411", "--version", "1"], "file: /dev/null is empty"),
+        (["firmware", "add", "/dev/null", "--model", "vvx-411", "--version", "1"], "file: is empty"),
         (["firmware", "add", __file__, "--model", "vvx-411", "--version", "../1"], "version: '../1' is not a version"),
         (["firmware", "add", __file__, "--model", "x", "--version", "1"], "model: unknown model 'x'"),
         (["firmware", "remove", "--model", "vvx-411", "--version", "1"], "no firmware 1 for vvx-411"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import MAC, Ztp
+from ztp_server.cli.common import show_table
 
 Done = Callable[..., str]
 BASE = ("base-settings", "edit", "vvx-standard")
@@ -79,7 +83,9 @@ def test_a_clone_goes_its_own_way(office: Done) -> None:
 
 
 def test_the_template_of_a_model_is_a_table_or_json(office: Done) -> None:
-    assert "rtp_dscp\t46\tproduct default\tparameter" in office("base-settings", "template", "vvx-411").splitlines()
+    lines = office("base-settings", "template", "vvx-411").splitlines()
+    assert "rtp_dscp\t46\tproduct default\tparameter" in lines
+    assert "standalone\toff\tproduct default\tserver" in lines
     rows = {row["name"]: row for row in json.loads(office("base-settings", "template", "vvx-411", "--json"))}
     assert rows["rtp_dscp"]["value"] == 46
 
@@ -103,3 +109,20 @@ def test_a_site_has_its_address_and_what_a_browser_connects_to(office: Done, ztp
 def test_what_is_in_use_is_refused_naming_the_phones(office: Done, ztp: Ztp) -> None:
     for noun, record in (("site", "madrid"), ("base-settings", "vvx-standard")):
         assert ztp(noun, "remove", record).complaint.endswith(f"in use by 1 phone: {MAC}")
+
+
+def test_on_a_narrow_terminal_what_names_a_row_stays_whole_and_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, at = "01a2097d2adb1df65227400c412b2739", datetime(2026, 11, 23, 17, 38, 47, 643192, tzinfo=UTC)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    show_table(("ID", "Kind", "Who", "When"), [(job, "phones.import", "token:a-name-as-long-as-this", at)])
+    shown = capsys.readouterr().out
+    assert job in shown
+    assert "…" not in shown
+
+
+def test_a_time_in_a_table_is_to_the_second_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("When",), [(datetime(2026, 11, 23, 17, 38, 47, 643192, tzinfo=timezone(timedelta(hours=2))),)])
+    assert capsys.readouterr().out == "2026-11-23T15:38:47Z\n"

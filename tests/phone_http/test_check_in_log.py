@@ -267,7 +267,7 @@ async def test_what_is_being_written_when_the_server_stops_is_kept(world: World)
     flusher = world.app._tasks[0]
     async with world.services.store.write():
         assert await ask(world, SETTINGS) == 200
-        while not check_ins._being_written:
+        while not check_ins._being_written:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         flusher.cancel()
         await asyncio.sleep(0)

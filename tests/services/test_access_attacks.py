@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ADMIN, VVX, sample_phone
+from tests.conftest import ADMIN, VVX
 from ztp_server.domain.access import ROLES, Actor, Grant, granted
 from ztp_server.domain.account import EVERYTHING, RoleGrant
 from ztp_server.errors import BadValue, Forbidden, LoginRefused

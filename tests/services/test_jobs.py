@@ -212,17 +212,30 @@ async def test_a_removed_phone_is_refused_by_an_edit_and_nothing_new_to_a_remova
     assert (await run(office, removal)).summary == {"done": 1, "unchanged": 1}
 
 
+async def test_several_jobs_are_undone_the_last_one_first(office: Services) -> None:
+    before = await phone(office, VVX)
+    first = await edited(office, {"settings": {"codecs": ["audio/PCMA"], "admin_password": "p&1x"}}, ONES)
+    assert first.summary == {"done": 2}
+    second = await edited(office, {"settings": {"rtp_port_start": 5000, "codecs": None}}, ONES)
+    assert (await run(office, await office.jobs.undo(ADMIN, second.id))).summary == {"done": 2}
+    assert (await phone(office, VVX)).settings == {"codecs": ["audio/PCMA"], "admin_password": "p&1x"}
+    assert (await run(office, await office.jobs.undo(ADMIN, first.id))).summary == {"done": 2}
+    assert (await phone(office, VVX)).settings == before.settings
+
+
 async def test_an_undo_sets_back_what_nobody_changed_since(office: Services) -> None:
     before = await phone(office, VVX)
     job = await edited(office, {"settings": {"rtp_port_start": 5000}}, ONES)
     async with office.store.write() as session:
-        await session.phones.replace(replace(await session.phones.get(OTHER_VVX), name="since & since"))
+        since = replace(await session.phones.get(OTHER_VVX), settings={"rtp_port_start": 5000, "sip_dscp": 3})
+        await session.phones.replace(since)
+        await session.phones.replace(replace(await session.phones.get(VVX), name="since & since"))
     undone = await run(office, await office.jobs.undo(ADMIN, job.id))
     assert undone.undoes == job.id and undone.summary == {"done": 1, "refused": 1}
     (refused,) = await items(office, undone, "refused")
     assert refused.label.startswith(OTHER_VVX) and refused.detail == "changed since"
-    assert replace(await phone(office, VVX), revision=0) == replace(before, revision=0)
-    assert (await phone(office, OTHER_VVX)).settings == {"rtp_port_start": 5000}
+    assert replace(await phone(office, VVX), revision=0) == replace(before, revision=0, name="since & since")
+    assert (await phone(office, OTHER_VVX)).settings == {"rtp_port_start": 5000, "sip_dscp": 3}
     assert [i.label.split()[0] for i in await items(office, job, "undone")] == [VVX]
     assert (await changes_of(office, "phone.changed"))[0].reason == f"job {undone.id}, which undoes job {job.id}"
 
@@ -446,6 +459,20 @@ async def test_runners_that_race_for_a_job_do_each_item_once(office: Services, d
     assert ended[0].done == ended[0].total == 253
 
 
+def take(data: Path, owner: str, lasts: timedelta) -> None:
+    """As another process would, which has the right for so long by its clock."""
+    with sqlite3.connect(data / "ztp.db") as other:
+        until = f"{datetime.now(UTC) + lasts:%Y-%m-%d %H:%M:%S.%f}"
+        other.execute("UPDATE jobs SET state = 'running', owner = ?, lease_until = ?", (owner, until))
+    other.close()
+
+
+async def test_a_job_of_a_process_that_died_before_the_clock_was_set_back_goes_on(office: Services, data: Path) -> None:
+    job = await office.phone_bulk.edit(ADMIN, ALL, {"settings": {"sip_dscp": 9}})
+    take(data, "dead", timedelta(hours=1))
+    assert (await run(office, job)).state == "done"
+
+
 async def test_who_lost_a_job_to_another_does_nothing_more(office: Services, data: Path) -> None:
     """Its lease ran out while it slept, and another took the job."""
     await more_phones(office, 150)
@@ -453,14 +480,25 @@ async def test_who_lost_a_job_to_another_does_nothing_more(office: Services, dat
 
     def heard(now: Job) -> None:
         if now.done:
-            with sqlite3.connect(data / "ztp.db") as other:
-                other.execute("UPDATE jobs SET owner = 'thief', lease_until = '2999-01-01 00:00:00.000000'")
-            other.close()
+            take(data, "thief", timedelta(seconds=30))
 
     assert not await office.job_runner.try_to_run(job.id, heard)
     left = await office.jobs.get(ADMIN, job.id)
     assert (left.state, left.owner, left.done, left.total) == ("running", "thief", STEP, 153)
     assert len(await changes_of(office, "phone.changed")) == left.summary["done"]
+
+
+async def test_a_long_job_is_forgotten_a_part_at_a_time(office: Services) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=RETENTION_DAYS, seconds=1)
+    job = await edited(office, {"settings": {"sip_dscp": 9}}, ONES)
+    removed = []
+    while not removed or removed[-1]:
+        async with office.store.write() as session:
+            old = sa.update(jobs).where(jobs.c.id == job.id).values(finished_at=long_ago)
+            await session.jobs._connection.execute(old)
+            removed.append(await session.jobs.remove_ended_before(datetime.now(UTC) - timedelta(days=1), most=1))
+    assert len(removed) > 2 and max(removed) == 2
+    assert await office.jobs.page(ADMIN) == []
 
 
 async def test_old_jobs_are_forgotten_with_their_items(office: Services) -> None:

@@ -252,3 +252,24 @@ async def test_what_a_removed_phone_of_the_same_address_was_given_does_not_count
     assert (await status(world)).provisioning == "provisioning"
     await fetch(world, SETTINGS)
     assert (await status(world)).provisioning == "provisioned"
+
+
+async def test_a_device_that_takes_the_place_of_another_was_never_seen(world: World) -> None:
+    await fetch(world, MASTER, SETTINGS, f"{VVX}-custom.cfg", DIRECTORY)
+    assert (await status(world)).provisioning == "provisioned"
+    await world.services.phones.edit(ADMIN, VVX, {"hardware_id": "0004f2000099"}, {})
+    found = await status(world, "0004f2000099")
+    assert (found.provisioning, found.first_seen, found.firmware) == ("never_seen", None, "")
+
+
+async def test_a_phone_that_was_removed_comes_back_as_it_was(world: World) -> None:
+    await fetch(world, MASTER, SETTINGS, f"{VVX}-custom.cfg", DIRECTORY)
+    await world.services.phones.remove(ADMIN, VVX)
+    await world.services.removed_phones.restore(ADMIN, VVX)
+    assert (await status(world)).provisioning == "provisioned"
+
+
+async def test_a_phone_that_is_only_renamed_was_seen_all_the_same(world: World) -> None:
+    await fetch(world, MASTER, SETTINGS, f"{VVX}-custom.cfg", DIRECTORY)
+    await world.services.phones.edit(ADMIN, VVX, {"name": "Entrance"}, {})
+    assert (await status(world)).first_seen is not None

@@ -345,3 +345,17 @@ async def test_closing_waits_for_the_transactions_in_progress(open_one: Open) ->
         assert (await connection.execute(sa.text("SELECT 1"))).scalar() == 1
         assert not closing.done()
     await closing
+
+
+async def test_a_nul_in_a_question_is_no_failure_of_the_database(office: Services) -> None:
+    with pytest.raises((BadValue, NotFound)):
+        await office.jobs.get(ADMIN, "a\x00")
+
+
+async def test_more_changes_than_are_read_at_once_are_all_told_in_order(office: Services) -> None:
+    await office.store.changes.read()
+    keys = [f"{number:012x}" for number in range(2000)]
+    async with office.store.database.writing() as connection:
+        await record(connection, "phone", keys)
+    assert await office.store.changes.read() == [("phone", key) for key in keys]
+    assert await office.store.changes.read() == []

@@ -104,7 +104,7 @@ async def login(call: Call, body: LoginBody) -> Any:
     return {"token": text, "account": token.account, "expires_at": token.expires_at}
 
 
-@routes.post("/logout")
+@routes.post("/logout", repeatable=True)
 async def logout(call: Call) -> None:
     """Log out: the token of this request ends, if it is one of a login."""
     await call.services.logins.logout(call.who)

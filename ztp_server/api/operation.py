@@ -61,7 +61,8 @@ class Upload:
 @dataclass(frozen=True)
 class Operation:
     """One method of one path. `answer` is a model (None: no content) or, for what is no JSON, its media type. A
-    `public` one takes no token: it is how people get one."""
+    `public` one takes no token: it is how people get one. A `repeatable` one (a question, say) does no more when
+    it comes twice."""
 
     method: str
     path: str
@@ -75,6 +76,7 @@ class Operation:
     largest: int
     refusals: tuple[int, ...]
     public: bool
+    repeatable: bool
 
     @property
     def id(self) -> str:
@@ -102,8 +104,9 @@ class Operation:
 
     @property
     def keyed(self) -> bool:
-        """Whether it is done once for each Idempotency-Key; who has no token shares none with others."""
-        return self.method == "POST" and not self.public
+        """Whether it is done once for each Idempotency-Key. Who has no token shares none with others; and the answers
+        to questions are not worth keeping, which anybody could ask until the disk is full."""
+        return self.method == "POST" and not self.public and not self.repeatable
 
     @property
     def changes(self) -> bool:
@@ -155,6 +158,7 @@ class Routes:
         largest: int = MAX_BODY,
         refusals: tuple[int, ...] = (),
         public: bool = False,
+        repeatable: bool = False,
     ) -> Callable[[H], H]:
         permissions = (permission,) if isinstance(permission, str) else permission
         unknown = set(permissions) - set(PERMISSIONS)
@@ -166,6 +170,7 @@ class Routes:
             row = Operation(
                 *(method, path, self.tag, handler, answer, good),
                 *(permissions, revised, upload, largest, refusals, public),
+                repeatable=repeatable,
             )
             self.operations.append(row)
             return handler

@@ -111,7 +111,7 @@ async def edit_phones(call: Call, body: BulkEdit) -> Any:
     return accepted(call, await call.services.phone_bulk.edit(call.who, _selection(body), _change(body)))
 
 
-@routes.post("/phones/edit/preview", answer=PreviewRecord, permission="phones:edit")
+@routes.post("/phones/edit/preview", answer=PreviewRecord, permission="phones:edit", repeatable=True)
 async def preview_edit_of_phones(call: Call, body: BulkEdit, query: PageQuery) -> Any:
     """Show what a change of many phones would do."""
     return _shown(
@@ -128,7 +128,7 @@ async def migrate_phones(call: Call, body: Migration) -> Any:
     return accepted(call, found)
 
 
-@routes.post("/phones/migrate/preview", answer=PreviewRecord, permission="phones:edit")
+@routes.post("/phones/migrate/preview", answer=PreviewRecord, permission="phones:edit", repeatable=True)
 async def preview_migration_of_phones(call: Call, body: Migration, query: PageQuery) -> Any:
     """Show what a move to other base settings would do.
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ztp_server.api.operation import Call, Raw, Routes
 from ztp_server.api.paging import make_cursor, page, read_cursor
+from ztp_server.api.phone_shapes import StatusRecord
 from ztp_server.api.shapes import Answer, Page, PageQuery, Query
 from ztp_server.domain.moment import parse_moment
 from ztp_server.services.history_views import attempt_view, given_view, status_view
@@ -17,22 +18,6 @@ routes = Routes("phone history", "What phones asked for and were given, and how 
 
 _TIME = "A date, or date and time, such as `2026-11-20T10:00`: in UTC unless an offset stands behind it (`%2B01:00`)."
 _PLAIN = "text/plain"
-
-
-class StatusRecord(Answer):
-    """How far a phone came with its configuration. `provisioning` is never_seen, provisioning, provisioned, outdated,
-    stale or error, and unknown for a category that is given no files."""
-
-    state: str
-    provisioning: str
-    registration: str
-    reason: str
-    since: datetime | None
-    first_seen: datetime | None
-    last_seen: datetime | None
-    address: str | None
-    firmware: str | None
-    firmware_wanted: str | None
 
 
 class MadeOfRecord(Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -34,16 +35,20 @@ class LineKeyRecord(Answer):
 
 
 class StatusRecord(Answer):
-    """How far a phone came with its configuration, as far as its requests tell; null is what is not known."""
+    """How far a phone came with its configuration. `provisioning` is never_seen, provisioning, provisioned, outdated,
+    stale or error, and unknown for a category that is given no files; `state` sums it up with `registration`. A list
+    gives no reasons: they are those of one phone looked at closely."""
 
+    state: str
     provisioning: str
-    reason: str | None = None
-    since: str | None = None
-    first_seen: str | None
-    last_seen: str | None
+    registration: str
+    reason: str
+    since: datetime | None
+    first_seen: datetime | None
+    last_seen: datetime | None
     address: str | None
     firmware: str | None
-    firmware_wanted: str | None = None
+    firmware_wanted: str | None
 
 
 class PhoneRecord(Answer):

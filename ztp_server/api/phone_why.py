@@ -59,7 +59,7 @@ class WhyRecord(Answer):
     advice: list[str]
 
 
-@routes.post("/phones/{phone}/why", answer=WhyRecord, status=200, permission="phones:view")
+@routes.post("/phones/{phone}/why", answer=WhyRecord, status=200, permission="phones:view", repeatable=True)
 async def explain_phone(call: Call, phone: str, body: WhyQuestion) -> Any:
     """Say what a phone would be given now, and why.
 

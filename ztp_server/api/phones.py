@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ztp_server.api.operation import Call, Reply, Routes
@@ -150,8 +150,8 @@ def _fields(body: PhonePatch) -> dict[str, str]:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadValue("cursor", "is none that this list gave") from None
-    if moment.tzinfo is None:
-        raise BadValue("cursor", "is none that this list gave")
-    return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadValue("cursor", "is none that this list gave")

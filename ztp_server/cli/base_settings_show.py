@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ztp_server.cli.common import data_options, local_actor, show_json, show_table, with_services
+from ztp_server.cli.common import data_options, local_actor, show_json, show_table, spelled, with_services
 from ztp_server.cli.edits import show_changes, show_sample
 from ztp_server.config import DataOptions
 
@@ -67,7 +67,8 @@ def template(model: str, as_json: bool, data: DataOptions) -> None:
     rows = with_services(data, views)
     if as_json:
         return show_json(rows)
-    show_table(("Setting", "Value", "From", "Here"), [(r["name"], r["value"], r["source"], r["support"]) for r in rows])
+    shown = [(row["name"], spelled(row["value"]), row["source"], row["support"]) for row in rows]
+    show_table(("Setting", "Value", "From", "Here"), shown)
 
 
 @click.command("revisions")

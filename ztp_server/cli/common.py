@@ -9,6 +9,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +83,8 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
     async def run() -> T:
         from ztp_server.services.opening import open_services
 
+        if not data.data.exists():
+            warn([f"{data.data} was not there and is made; if your phones are elsewhere, give --data or ZTP_DATA"])
         services = await open_services(
             data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
         )
@@ -190,10 +193,18 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for number, title in enumerate(columns):
+        # What names the row stays whole: it is copied into the next command. The rest is folded, never cut off.
+        table.add_column(title, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     Console().print(table)
+
+
+def spelled(value: Any) -> Any:
+    """A switch as `--set` takes it; any other value as it is."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
 
 
 def _cell(value: Any) -> str:
@@ -202,4 +213,6 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ",".join(map(_cell, value))
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

@@ -13,7 +13,7 @@ _COMMANDS = {
     "serve": Lazy("serve:serve", "Serve phones."),
     "phone": Lazy("phones:phone", "Phones: add, list, show, edit, remove, import, preview, explain."),
     "site": Lazy("sites:site", "Sites: add, list, show, edit, remove."),
-    "base-settings": Lazy("base_settings:base_settings", "Base settings: add, list, show, edit, diff, remove."),
+    "base-settings": Lazy("base_settings:base_settings", "Base settings: add, list, show, edit, diff, revert, remove."),
     "model": Lazy("models:model", "Models: list."),
     "firmware": Lazy("firmware:firmware", "Firmware images: add, list, remove."),
     "job": Lazy("jobs:job", "Jobs, the work on many phones: list, show, stop, resume, undo."),

@@ -64,14 +64,14 @@ def _show_runs(data: DataOptions, phone: str, name: str, limit: int, as_json: bo
     views: list[dict[str, Any]] = [attempt_view(run) for run in found]
     if as_json:
         return show_json(views)
-    titles = ("Last", "Times", "File", "Status", "Proof", "Address", "Firmware", "Base settings", "Why")
+    titles = ("Last", "Times", "File", "Status", "Proof", "Over", "Address", "Firmware", "Base settings", "Why")
     show_table(titles, [_row(view) for view in views])
 
 
 def _row(view: dict[str, Any]) -> list[Any]:
     made_of = view["made_of"]
     base = f"{made_of['base_settings']}@{made_of['base_settings_revision']}" if made_of else ""
-    columns = [view[name] for name in ("count", "file", "status", "proof", "address", "firmware")]
+    columns = [view[name] for name in ("count", "file", "status", "proof", "listener", "address", "firmware")]
     return [_moment(view["last_at"]), *columns, base, view["reason"]]
 
 

@@ -11,6 +11,7 @@ from ztp_server.cli.common import (
     local_actor,
     show_json,
     show_table,
+    spelled,
     with_services,
 )
 from ztp_server.config import DataOptions
@@ -68,10 +69,5 @@ def explain(phone: str, as_json: bool, data: DataOptions) -> None:
     rows = with_services(data, views)
     if as_json:
         return show_json(rows)
-    shown = [(row["name"], _spelled(row["value"]), row["source"], row["rendered"]) for row in rows]
+    shown = [(row["name"], spelled(row["value"]), row["source"], row["rendered"]) for row in rows]
     show_table(("Setting", "Value", "From", "Becomes"), shown)
-
-
-def _spelled(value: Any) -> Any:
-    """A switch as `--set` takes it."""
-    return ("on" if value else "off") if isinstance(value, bool) else value

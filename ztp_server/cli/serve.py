@@ -27,7 +27,7 @@ def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., A
 @_listener("--phone-http", "0.0.0.0:8080", "Phones, plain HTTP: first knock and old firmware.")
 @_listener("--phone-https", "0.0.0.0:8443", "Phones, HTTPS.")
 @_listener("--phone-mtls", "0.0.0.0:8444", "Phones, HTTPS with their factory certificate.")
-@_listener("--admin", "127.0.0.1:8000", "Administrators: /healthz, /metrics.")
+@_listener("--admin", "127.0.0.1:8000", "Administrators: REST at /api/, /healthz, /metrics.")
 @click.option(
     "--public-name",
     default="",
@@ -107,7 +107,9 @@ def _say_first(app: Any) -> None:
     click.echo("\nThere is no account yet. Make the first one, which may do everything:")
     click.echo(f"  ztp account add ana --role admin --data {app.options.data.data}")
     click.echo("or with this token, within 24 hours and once:")
-    click.echo(f"  curl -sS -H 'Content-Type: application/json' http://{app.admin_address}/api/v1/accounts/first -d '{body}'\n")
+    click.echo(
+        f"  curl -sS -H 'Content-Type: application/json' http://{app.admin_address}/api/v1/accounts/first -d '{body}'\n"
+    )
 
 
 def _say_demo(app: Any) -> None:

@@ -119,11 +119,18 @@ def _choice(name: str, kind: str, texts: Sequence[str]) -> Choice:
         if number == MOST_VALUES:
             raise BadValue(name, f"more than {MOST_VALUES} values")
         is_not = text.lstrip().startswith("!")
-        pattern = _pattern(name, kind, text.strip().removeprefix("!"))
+        pattern = _pattern(name, kind, _stripped(text).removeprefix("!"))
         (unwanted if is_not else wanted).extend(_variants(name, pattern))
     if not wanted and not unwanted:
         raise BadValue(name, "takes a value")
     return Choice(tuple(wanted), tuple(unwanted))
+
+
+def _stripped(text: str) -> str:
+    """Without spaces at its ends, but for one that a backslash keeps."""
+    bare = text.strip()
+    backslashes = len(bare) - len(bare.rstrip("\\"))
+    return f"{bare}{text.lstrip()[len(bare)]}" if backslashes % 2 and len(text.lstrip()) > len(bare) else bare
 
 
 def _pattern(name: str, kind: str, text: str) -> Pattern:

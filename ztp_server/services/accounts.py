@@ -145,6 +145,7 @@ def _checked(account: Account, password: str) -> Account:
 async def _add(session: Session, who: Actor, account: Account, hashed: str) -> Account:
     kept = await session.accounts.add(account, hashed)
     await session.tokens.forget_first()
+    await session.idempotency.forget_all(f"account:{kept.id}")
     await session.audit.add(who, "account.added", f"account:{kept.id}", after=_record(kept))
     return kept
 

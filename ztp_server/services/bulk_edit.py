@@ -80,8 +80,8 @@ async def checked_change(
     places = Places(session)
     try:
         if "site" in order:
-            await places.site(order["site"])
             who.require("phones:edit", order["site"])
+            await places.site(order["site"])
         if "base_settings" in order:
             await places.base(order["base_settings"])
         settings = {name: _value(templates, name, value) for name, value in (change.get("settings") or {}).items()}

@@ -26,6 +26,8 @@ MOST_LINES = 64
 def known_model(catalog: Catalog, model_id: str) -> Model:
     """Raises BadValue naming the field `model`, with the nearest id."""
     model = catalog.models.get(model_id)
+    if not model_id:
+        raise BadValue("model", "is missing")
     if model is None:
         raise BadValue("model", f"unknown model {model_id[:64]!r}{catalog.nearest_model(model_id)}")
     return model

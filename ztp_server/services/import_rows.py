@@ -153,13 +153,14 @@ class RowChecks:
         self._lines_of |= {key: row.number for key, _ in keys if key}
 
     def _checked(self, phone: Phone, before: Phone | None) -> Phone:
+        if phone.site:
+            self._require(phone, before)
         site = self._sites.get(phone.site)
         if site is None:
             raise BadValue("site", f"no site {phone.site[:64]!r}")
         base = self._bases.get(phone.base_settings)
         if base is None and (phone.base_settings or phone.category == "managed"):
             raise BadValue("base_settings", f"no base settings {phone.base_settings[:64]!r}")
-        self._require(phone, before)
         extension = self._extensions.get(phone.user) if phone.user else ""
         if extension is None:
             raise BadValue("user", f"no user {phone.user[:64]!r}")

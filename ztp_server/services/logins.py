@@ -24,26 +24,28 @@ class Logins:
     async def login(self, account: str, password: str, address: str) -> tuple[str, Token]:
         """A token of the account, and its text, which nobody can show again. Raises LoginRefused: the same, and after
         as long, for an account that is unknown or disabled; and TooMany."""
-        await self.check(account, password, address)
+        hashed = await self.check(account, password, address)
         async with self._store.write() as session:
             found = await session.accounts.find(account)
-            if found is None or not found.enabled:
+            # It takes a while to check a password, and meanwhile it may have become the old one.
+            if found is None or not found.enabled or await session.accounts.password(account) != hashed:
                 raise LoginRefused(_REFUSAL)
             text, token = await open_session(session, account)
             who = Actor(token.actor, (), address)
             await session.audit.add(who, "account.logged_in", token.actor)
         return text, token
 
-    async def check(self, account: str, password: str, address: str) -> None:
-        """Whether a password is that of an enabled account. Raises LoginRefused and TooMany."""
+    async def check(self, account: str, password: str, address: str) -> str:
+        """See that a password is that of an enabled account; returns what it was checked against. Raises LoginRefused
+        and TooMany."""
         reached = self._limits.begin(account, address, time.monotonic())
         async with self._store.read() as session:
             found = await session.accounts.find(account)
             hashed = await session.accounts.password(account)
         fits = await self._passwords.fits(password, hashed)
-        if fits and found is not None and found.enabled:
+        if fits and hashed and found is not None and found.enabled:
             self._limits.succeeded(account, address)
-            return
+            return hashed
         if reached:
             # What was typed is not repeated unless it is an account: people type passwords in the wrong place.
             await self._note(f"account:{account}" if found else "account", address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -81,7 +82,7 @@ class PhoneBatch:
                 results.append(replace(item, state="unchanged"))
                 continue
             pairs.append((before, after))
-            results.append(replace(item, state="done", undo=_undo(before)))
+            results.append(replace(item, state="done", undo=_undo(before, after)))
             if number % BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
         await self._session.phones.replace_many([after for _, after in pairs])
@@ -111,14 +112,13 @@ class PhoneBatch:
         return AuditEntry("phone.changed", subject_of(after), self.record(before), self.record(after), self._reason)
 
 
-def _undo(before: Phone) -> dict[str, Any]:
-    """What bulk changes touch, as it was, and the revision by which a later change of somebody else is found out."""
-    return {
-        "site": before.site,
-        "base_settings": before.base_settings,
-        "settings": dict(before.settings),
-        "revision": before.revision + 1,
-    }
+def _undo(before: Phone, after: Phone) -> dict[str, Any]:
+    """What bulk changes touch, as it was and as it was left, by which a later change of it is found out."""
+    return {**_touched(before), "left": _touched(after)}
+
+
+def _touched(phone: Phone) -> dict[str, Any]:
+    return {"site": phone.site, "base_settings": phone.base_settings, "settings": dict(phone.settings)}
 
 
 def set_back(undo: Mapping[int, Mapping[str, Any]]) -> Changed:
@@ -128,9 +128,10 @@ def set_back(undo: Mapping[int, Mapping[str, Any]]) -> Changed:
         before = undo.get(item.position)
         if before is None:
             raise Conflict("was undone meanwhile")
-        if phone.revision != before["revision"]:
+        # As JSON, which is how it was kept: a list is a list again, whatever it was before.
+        if json.dumps(_touched(phone), sort_keys=True) != json.dumps(before["left"], sort_keys=True):
             raise Conflict("changed since")
-        own = {name: before[name] for name in ("site", "base_settings", "settings")}
+        own = {name: before[name] for name in before["left"]}
         return replace(phone, **own)
 
     return changed

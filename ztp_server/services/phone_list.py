@@ -14,7 +14,8 @@ from ztp_server.domain.phone_order import Place, Sort
 from ztp_server.domain.status import Status
 from ztp_server.domain.text import nearest
 from ztp_server.errors import BadValue
-from ztp_server.services.phone_views import phone_views, status_view
+from ztp_server.services.history_views import status_view
+from ztp_server.services.phone_views import phone_views
 from ztp_server.services.status import PhoneStatus
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store

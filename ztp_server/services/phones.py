@@ -14,11 +14,12 @@ from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
 from ztp_server.errors import BadValue, NotFound, Stale
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import Changes, changed_settings
+from ztp_server.services.history_views import status_view
 from ztp_server.services.known_phones import KnownPhones, files_of
 from ztp_server.services.own_files import Known, make_file, own_rules
 from ztp_server.services.phone_checks import checked_in, refuse_taken, seen_phone, warnings_of
 from ztp_server.services.phone_settings import Explained, explained_managed, explained_unmanaged
-from ztp_server.services.phone_views import phone_views, status_view
+from ztp_server.services.phone_views import phone_views
 from ztp_server.services.records import phone_record, subject_of
 from ztp_server.services.removed_phones import remove_phones
 from ztp_server.services.status import PhoneStatus

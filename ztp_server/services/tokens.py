@@ -17,7 +17,7 @@ from ztp_server.domain.access import Actor
 from ztp_server.domain.account import RoleGrant, Token, TokenKind
 from ztp_server.domain.site import check_slug
 from ztp_server.errors import BadValue, Conflict, StoreUnavailable
-from ztp_server.services.role_grants import checked_grants
+from ztp_server.services.role_grants import amount, checked_grants, require_all
 from ztp_server.store import Session, Store
 
 YEAR = timedelta(days=365)
@@ -71,6 +71,7 @@ class Tokens:
             text, token = new_token("api", name, who.name, expires_at)
             token = replace(token, roles=given)
             await session.tokens.add(token, hash_of(text))
+            await session.idempotency.forget_all(token.actor)
             await session.audit.add(who, "token.added", f"token:{name}", after=_record(token))
         return text, token
 
@@ -88,10 +89,11 @@ class Tokens:
             return await session.tokens.named(token_id) or await session.tokens.get(token_id)
 
     async def revoke(self, who: Actor, token_id: str) -> Token:
-        """End a program's token, by id or name, at once. Raises NotFound."""
+        """End a program's token, by id or name, at once. Raises NotFound, and Forbidden for one that may do more."""
         who.require("accounts:edit")
         async with self._store.write() as session:
             token = await session.tokens.named(token_id) or await session.tokens.get(token_id)
+            require_all(who, await amount(session, token.roles))
             await session.tokens.remove(token.id)
             await session.audit.add(who, "token.revoked", f"token:{token.name}", before=_record(token))
         return token

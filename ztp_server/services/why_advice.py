@@ -17,7 +17,7 @@ def advice(looked: Looked, answers: Sequence[WouldGet], address: ServerAddress) 
     """One sentence for each thing to be done, the most likely first; none when all is well."""
     if looked.phone is None:
         mac = looked.mac
-        yield f"bring it back: ztp phone restore {mac}" if looked.removed else f"add it: ztp phone add, MAC {mac}"
+        yield f"bring it back: ztp phone restore {mac}" if looked.removed else _add(mac)
         return
     if looked.known is None:
         return
@@ -28,6 +28,10 @@ def advice(looked: Looked, answers: Sequence[WouldGet], address: ServerAddress) 
         yield _never_asked(address)
         return
     yield from _by_last(looked, looked.attempts[0], address)
+
+
+def _add(mac: str) -> str:
+    return f"add it: ztp phone add --hardware-id {mac} --model MODEL --site SITE --base-settings BASE-SETTINGS"
 
 
 def _never_asked(address: ServerAddress) -> str:

@@ -17,7 +17,8 @@ from ztp_server.store.schema_history import audit
 from ztp_server.store.vault import Vault
 
 _HEAD = "audit head"
-_BATCH = 1000
+# Records hashed at a time: phones are served in between.
+_BATCH = 250
 _COLUMNS = tuple(column.name for column in audit.columns)
 
 

@@ -14,6 +14,7 @@ from ztp_server.store.schema import changes
 
 # How stale another process of a PostgreSQL cluster may be, in seconds.
 POLL_SECONDS = 0.25
+_BATCH = 1000
 
 
 async def record(connection: AsyncConnection, kind: str, keys: Iterable[str] = ("",)) -> None:
@@ -61,13 +62,19 @@ class ChangeFeed:
                 if self._seq is None:
                     self._seq = await last_change(connection)
                     return []
-                query = sa.select(changes).where(changes.c.seq > self._seq).order_by(changes.c.seq)
-                rows = (await connection.execute(query)).all()
+                found: list[tuple[str, str]] = []
+                seq, rows = self._seq, None
+                # An import notes a change for each phone: read at once, they would hold up every other request.
+                while rows is None or len(rows) == _BATCH:
+                    query = sa.select(changes).where(changes.c.seq > seq).order_by(changes.c.seq).limit(_BATCH)
+                    rows = (await connection.execute(query)).all()
+                    found += [(row.kind, row.key) for row in rows]
+                    seq = rows[-1].seq if rows else seq
         except BaseException:
             self._seen_version = -1
             raise
-        self._seq = rows[-1].seq if rows else self._seq
-        return [(row.kind, row.key) for row in rows]
+        self._seq = seq
+        return found
 
     def close(self) -> None:
         if self._held:

@@ -17,6 +17,7 @@ from ztp_server.errors import BadValue, Misconfigured, StoreUnavailable
 from ztp_server.store.schema import HEAD
 
 _WRITERS_LOCK = 0x7A7470  # any number that nobody else of the database takes
+_NO_TEXT = "22021"  # PostgreSQL's code for a text with a NUL, which SQLite takes
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -149,6 +150,8 @@ class _translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, sa.exc.TimeoutError):
             raise StoreUnavailable(f"database {self._place}: too many wait for it") from error
+        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") == _NO_TEXT:
+            raise BadValue("text", "character U+0000 is not allowed") from None
         if isinstance(error, DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
             raise StoreUnavailable(f"database {self._place}: {_reason(error)}") from error
         if isinstance(error, UnicodeEncodeError):

@@ -48,6 +48,10 @@ class IdempotencyStore:
     async def forget(self, actor: str, key: str) -> None:
         await self._connection.execute(sa.delete(keys).where(_is(actor, key)))
 
+    async def forget_all(self, actor: str) -> None:
+        """Forget the answers to whoever had this name before: they are not for the next one."""
+        await self._connection.execute(sa.delete(keys).where(keys.c.actor == actor))
+
     async def prune(self, before: datetime) -> None:
         await self._connection.execute(sa.delete(keys).where(keys.c.at < before))
 

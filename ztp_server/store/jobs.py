@@ -21,6 +21,7 @@ from ztp_server.store.vault import Vault
 _BATCH = 1000
 _LAST = 2**31 - 1
 _WAITING = ("queued", "running")
+_LONGEST_LEASE = timedelta(minutes=1)
 
 
 def new_job_id() -> str:
@@ -121,14 +122,14 @@ class JobStore:
 
     async def waiting(self) -> str | None:
         """The oldest job that nobody runs: queued, or left by one whose time ran out."""
-        free = sa.or_(jobs.c.owner == "", jobs.c.lease_until.is_(None), jobs.c.lease_until < datetime.now(UTC))
+        free = sa.or_(jobs.c.owner == "", _is_over(datetime.now(UTC)))
         query = sa.select(jobs.c.id).where(jobs.c.state.in_(_WAITING), free).order_by(jobs.c.id).limit(1)
         return (await self._connection.execute(query)).scalar()
 
     async def take(self, job_id: str, owner: str, seconds: float) -> bool:
         """Take or keep the right to run a job for some seconds; False when another has it or it has ended."""
         now = datetime.now(UTC)
-        free = sa.or_(jobs.c.owner.in_(("", owner)), jobs.c.lease_until.is_(None), jobs.c.lease_until < now)
+        free = sa.or_(jobs.c.owner.in_(("", owner)), _is_over(now))
         result = await self._connection.execute(
             sa.update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state.in_(_WAITING), free)
@@ -217,13 +218,21 @@ class JobStore:
                 return
             yield self._vault.open(sealed, _file_place(job_id, part)).encode("latin-1")
 
-    async def remove_ended_before(self, before: datetime, limit: int = 10) -> int:
-        """Forget the oldest jobs that ended before a time, a few at a time; returns how many."""
-        query = sa.select(jobs.c.id).where(jobs.c.finished_at < before).order_by(jobs.c.id).limit(limit)
-        ids = [row.id for row in await self._connection.execute(query)]
-        if ids:
-            await self._connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))
-        return len(ids)
+    async def remove_ended_before(self, before: datetime, most: int = 2000) -> int:
+        """Forget the oldest job that ended before a time, so many of its items at a time and then itself; returns how
+        many rows that were."""
+        query = sa.select(jobs.c.id).where(jobs.c.finished_at < before).order_by(jobs.c.id).limit(1)
+        job_id = (await self._connection.execute(query)).scalar()
+        if job_id is None:
+            return 0
+        own = sa.select(job_items.c.position).where(job_items.c.job_id == job_id)
+        part = sa.and_(
+            job_items.c.job_id == job_id, job_items.c.position.in_(own.order_by(job_items.c.position).limit(most))
+        )
+        removed = (await self._connection.execute(sa.delete(job_items).where(part))).rowcount
+        if removed < most:
+            await self._connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+        return removed + 1
 
     def _item_row(self, job_id: str, item: JobItem) -> dict[str, Any]:
         return {
@@ -259,6 +268,12 @@ def counted(job: Job, results: Sequence[JobItem]) -> Job:
         summary[result.state] = summary.get(result.state, 0) + 1
     refused = sum(result.state == "refused" for result in results)
     return replace(job, done=job.done + len(results), failed=job.failed + refused, summary=summary)
+
+
+def _is_over(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether nobody has the right to run a job any more. One that lasts longer than any is given was given before the
+    clock was set back."""
+    return sa.or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, jobs.c.lease_until > now + _LONGEST_LEASE)
 
 
 def _undo_place(job_id: str, position: int) -> str:

@@ -27,6 +27,8 @@ from ztp_server.store.schema_history import phone_status
 
 # So few phones are put in order faster than an index is walked along to find them.
 FEW = 2000
+# Phones of a page read at a time: those that ask meanwhile wait no longer than for so many.
+_READ_BATCH = 200
 
 _NAME = (phones.c.name_key, phones.c.id)
 _ORDERS: dict[str, tuple[sa.Column[Any], ...]] = {
@@ -88,7 +90,11 @@ class PhoneListStore:
             rows = await self._connection.execute(query.limit(limit + 1 - len(found)))
             found += [(has_value, row) for row in rows]
         place = _place(sort, *found[limit - 1]) if len(found) > limit else None
-        return await self._listed([row.id for _, row in found[:limit]], facts), place
+        ids = [row.id for _, row in found[:limit]]
+        of_page: list[Listed] = []
+        for start in range(0, len(ids), _READ_BATCH):
+            of_page += await self._listed(ids[start : start + _READ_BATCH], facts)
+        return of_page, place
 
     async def _conditions(self, wanted: PhoneFilter, sites: frozenset[str] | None, facts: Facts) -> list[Condition]:
         old: list[str] = []
@@ -122,7 +128,7 @@ class PhoneListStore:
         return set(found) if len(found) <= FEW else None
 
     async def _listed(self, ids: Sequence[str], facts: Facts) -> list[Listed]:
-        """The phones of a page, in its order."""
+        """Some phones of a page, in its order."""
         state = state_case(self._connection.dialect.name, facts.current_inputs, facts.now).label("state")
         of_page = listed(ids, self._is_sqlite)
         query = (

@@ -19,11 +19,13 @@ from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
 from ztp_server.store.phone_rows import PhoneRows
 from ztp_server.store.schema import lines, phone_overrides, phones, users
-from ztp_server.store.schema_history import check_ins
+from ztp_server.store.schema_history import check_ins, phone_status
 from ztp_server.store.vault import Vault
 
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
 _BATCH = 1000
+# Phones read at a time: each is unsealed, and those that ask meanwhile wait no longer than for so many.
+_READ_BATCH = 200
 _ID = re.compile("[0-9a-f]{32}")
 
 T = TypeVar("T")
@@ -69,9 +71,9 @@ class PhoneStore:
         return await self._read(_MANAGED, {"hardware_id": hardware_id})
 
     async def get_many(self, ids: Sequence[str]) -> list[Phone]:
-        """Those of these ids that there are, in that order, read a thousand at a time."""
+        """Those of these ids that there are, in that order, read some at a time."""
         found: dict[str, Phone] = {}
-        for batch in _batches(ids):
+        for batch in _batches(ids, _READ_BATCH):
             found |= {phone.id: phone for phone in await self._select(sa.select(phones).where(phones.c.id.in_(batch)))}
         return [found[phone_id] for phone_id in ids if phone_id in found]
 
@@ -134,9 +136,10 @@ class PhoneStore:
         revision by now or is gone, and Conflict when a hardware ID is another phone's."""
         touched: set[str] = set()
         for batch in _batches(changed):
-            touched |= await self._unchanged(batch)
-            touched |= {phone.hardware_id for phone in batch}
+            before = await self._unchanged(batch)
+            touched |= {*before.values(), *(phone.hardware_id for phone in batch)}
             await self._update(batch)
+            await self._forget_status([phone.id for phone in batch if phone.hardware_id != before[phone.id]])
             for table in (lines, phone_overrides):
                 own = table.c.phone_id.in_([phone.id for phone in batch])
                 await self._connection.execute(sa.delete(table).where(own))
@@ -148,20 +151,25 @@ class PhoneStore:
         """Take phones away, all or none. Raises Stale when one has another revision by now or is gone already."""
         touched: set[str] = set()
         for batch in _batches(gone):
-            touched |= await self._unchanged(batch)
+            touched |= set((await self._unchanged(batch)).values())
             await self._connection.execute(sa.delete(phones).where(phones.c.id.in_([phone.id for phone in batch])))
         await record(self._connection, "phone", sorted(touched - {""}))
 
-    async def _unchanged(self, batch: Sequence[Phone]) -> set[str]:
-        """The hardware IDs that phones have now. Raises Stale, naming the first that is not as it was read. There is
-        one writer at a time, so what is seen here holds until the commit."""
+    async def _forget_status(self, replaced: Sequence[str]) -> None:
+        """Another device stands for these phones now, which nobody has seen yet."""
+        if replaced:
+            await self._connection.execute(sa.delete(phone_status).where(phone_status.c.phone_id.in_(replaced)))
+
+    async def _unchanged(self, batch: Sequence[Phone]) -> dict[str, str]:
+        """The hardware IDs that phones have now, by id. Raises Stale, naming the first that is not as it was read.
+        There is one writer at a time, so what is seen here holds until the commit."""
         query = sa.select(phones.c.id, phones.c.revision, phones.c.hardware_id)
         query = query.where(phones.c.id.in_([phone.id for phone in batch]))
         there = {row.id: row for row in await self._connection.execute(query)}
         for phone in batch:
             if phone.id not in there or there[phone.id].revision != phone.revision:
                 raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
-        return {row.hardware_id or "" for row in there.values()}
+        return {row.id: row.hardware_id or "" for row in there.values()}
 
     async def _update(self, batch: Sequence[Phone]) -> None:
         rows = [self._rows.row(phone) | {"revision": phone.revision + 1} for phone in batch]
@@ -202,8 +210,8 @@ class PhoneStore:
             await self._connection.execute(sa.insert(phone_overrides), batch)
 
 
-def _batches(rows: Sequence[T]) -> list[Sequence[T]]:
-    return [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+def _batches(rows: Sequence[T], size: int = _BATCH) -> list[Sequence[T]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 # A check-in from before the phone first said what it runs has no version: boot loaders do not say.

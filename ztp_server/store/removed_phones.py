@@ -14,6 +14,7 @@ from ztp_server.domain.removed_phone import RemovedPhone
 from ztp_server.errors import NotFound
 from ztp_server.store.phone_rows import PhoneRows
 from ztp_server.store.schema import removed_phones, uploads
+from ztp_server.store.schema_history import phone_status
 from ztp_server.store.vault import Vault
 
 _BATCH = 1000
@@ -74,11 +75,12 @@ class RemovedPhoneStore:
             await self._connection.execute(sa.delete(removed_phones).where(mine))
 
     async def purge(self, ids: Sequence[str]) -> None:
-        """Forget phones for good, with what they sent."""
+        """Forget phones for good, with what they sent and how far they came."""
         await self.take_out(ids)
         for start in range(0, len(ids), _BATCH):
-            theirs = uploads.c.phone_id.in_(ids[start : start + _BATCH])
-            await self._connection.execute(sa.delete(uploads).where(theirs))
+            for table in (uploads, phone_status):
+                theirs = table.c.phone_id.in_(ids[start : start + _BATCH])
+                await self._connection.execute(sa.delete(table).where(theirs))
 
     def _row(self, phone: Phone, actor: str, at: datetime) -> dict[str, Any]:
         return {

@@ -55,11 +55,12 @@ served_files = sa.Table(
 )
 
 # How far each managed phone came, from what it asked for. `inputs` names what its files were made of when it had all.
-# Looked up for many phones at once, so a row lies where its key does.
+# Looked up for many phones at once, so a row lies where its key does. No foreign key: a phone that was removed comes
+# back with it.
 phone_status = sa.Table(
     "phone_status",
     metadata,
-    column("phone_id", sa.String(32), sa.ForeignKey("phones.id", ondelete="CASCADE"), primary_key=True),
+    column("phone_id", sa.String(32), primary_key=True),
     column("first_at", UTCDateTime),
     column("last_at", UTCDateTime),
     column("address", sa.String(64)),

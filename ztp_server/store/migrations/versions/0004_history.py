@@ -56,7 +56,6 @@ def upgrade() -> None:
         sa.Column("problem", sa.String(length=255), nullable=False),
         sa.Column("since", UTCDateTime(), nullable=False),
         sa.Column("due_at", UTCDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["phone_id"], ["phones.id"], name=op.f("fk_phone_status_phone_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("phone_id", name=op.f("pk_phone_status")),
         sqlite_with_rowid=False,
     )
