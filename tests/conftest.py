@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.services.opened import there_or_new
 from ztp_server.app import App
 from ztp_server.config import Address, DataOptions, ServeOptions
 from ztp_server.domain.access import Actor
@@ -201,6 +202,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[World]]
     worlds: list[World] = []
 
     async def begin(data: Path = tmp_path / "data", **changes: Any) -> World:
+        there_or_new(data)
         app = await App.start(options(data, **changes))
 
         async def restart(**again: Any) -> None:

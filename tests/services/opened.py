@@ -8,10 +8,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from ztp_server.config import DataOptions, shipped_folder
 from ztp_server.domain.template_context import Server
 from ztp_server.services.opening import Services, open_services
 from ztp_server.services.templates import Templates
+from ztp_server.store.migrations import runner
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 SERVER = Server(
@@ -29,11 +32,29 @@ def _checked_templates() -> Path:
     return scratch / "state"
 
 
+@cache
+def _empty_database() -> Path:
+    """A database with its tables and nothing in them: making them takes longer than most tests."""
+    scratch = Path(tempfile.mkdtemp(prefix="ztp-empty-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    engine = sa.create_engine(f"sqlite:///{scratch / 'ztp.db'}")
+    with engine.begin() as connection:
+        runner.upgrade(connection)
+    engine.dispose()
+    return scratch / "ztp.db"
+
+
 def new_data(folder: Path) -> Path:
-    """A data folder that nobody has used yet, but that knows the shipped templates to be good."""
+    """A data folder that nobody has used yet, but that has its tables and knows the shipped templates to be good."""
     folder.mkdir(mode=0o700, parents=True)
     shutil.copytree(_checked_templates(), folder / "templates.state")
+    shutil.copy(_empty_database(), folder / "ztp.db")
     return folder
+
+
+def there_or_new(folder: Path) -> Path:
+    """The data folder that is there, or a new one."""
+    return folder if folder.exists() else new_data(folder)
 
 
 async def open_data(data: Path, database: str = "") -> Services:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -77,10 +78,10 @@ def admin_app(
 ) -> web.Application:
     """Everything the admin listener answers. `scratch` is a folder for uploads while they come in."""
     door = RestDoor(services, access, requests, scratch, trusted_proxies)
-    described = encoded(document(nouns))
+    described = cache(lambda: encoded(document(nouns)))
 
     async def openapi(_request: web.Request) -> web.Response:
-        return web.Response(body=described, content_type="application/json")
+        return web.Response(body=described(), content_type="application/json")
 
     rest = web.Application(middlewares=[door.guard])
     rest.add_routes([web.get(f"{VERSION}/openapi.json", openapi), *page_routes(), *door.routes(nouns)])

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ztp_server import __version__
@@ -149,7 +150,7 @@ class Templates:
 
     def _snapshot(self, folder: Folder, found: list[Problem], number: int) -> Snapshot:
         outdated = tuple(sorted(self._outdated(read_folder(self._own))))
-        catalog, renderer = load_catalog(folder), Renderer(folder.texts)
+        catalog, renderer = load_catalog(folder), _renderer(frozenset(folder.texts.items()))
         for vendor in catalog.vendors.values():
             # Compiled now, so that no phone waits for it; what may not run never comes into this process.
             for name, rule in templates_of(vendor):
@@ -193,6 +194,12 @@ class Templates:
     def _outdated(self, own: Folder) -> set[str]:
         shipped, known = read_folder(self._shipped).texts, self._known_shipped()
         return {n for n in own.texts if n in shipped and n in known and known[n] != _sha256(shipped[n])}
+
+
+@lru_cache(maxsize=2)
+def _renderer(texts: frozenset[tuple[str, str]]) -> Renderer:
+    """The same texts are compiled once, however often a folder is looked at or opened."""
+    return Renderer(dict(texts))
 
 
 def try_out(folder: Folder, thorough: bool = False) -> list[Problem]:
