@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from ztp_server.services.retention import forget_old
 from ztp_server.services.uploads import Uploads
 
 WATCH_SECONDS = 0.5
+# How long a stop waits for a moment without a transaction.
+REST_SECONDS = 10.0
 DAY = 24 * 3600.0
 
 log = structlog.get_logger()
@@ -94,6 +97,8 @@ class App:
         """Finish what was begun (at most 10 s a listener), write down what waits, close."""
         await self._close_doors()
         self._requests.flush()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.services.store.database.rest(), REST_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -275,6 +275,7 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(ztp: Ztp, data: Path
 
 
 def test_a_database_of_another_program_is_named_and_left_alone(ztp: Ztp, data: Path) -> None:
+    (data / "ztp.db").unlink()
     with closing(sqlite3.connect(data / "ztp.db")) as database:
         database.execute("CREATE TABLE phones (number)")
     before = dump(data)

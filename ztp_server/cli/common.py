@@ -83,11 +83,12 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
     async def run() -> T:
         from ztp_server.services.opening import open_services
 
-        if not data.data.exists():
-            warn([f"{data.data} was not there and is made; if your phones are elsewhere, give --data or ZTP_DATA"])
+        is_new = not data.data.exists()
         services = await open_services(
             data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
         )
+        if is_new:
+            warn([f"{data.data} was not there and is made; if your phones are elsewhere, give --data or ZTP_DATA"])
         try:
             return await work(services)
         finally:

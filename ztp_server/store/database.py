@@ -86,10 +86,15 @@ class Database:
 
     async def close(self) -> None:
         """Close, once the transactions in progress have ended: a connection in use would be left open for good."""
+        await self.rest()
+        await self._reader.dispose()
+
+    async def rest(self) -> None:
+        """Wait for a moment in which no transaction is in progress. Whoever cancels what uses the database does it
+        then: a writer that is cancelled while it begins may leave SQLite locked."""
         while self._transactions:
             self._idle.clear()
             await self._idle.wait()
-        await self._reader.dispose()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
