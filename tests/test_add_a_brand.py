@@ -119,7 +119,7 @@ class Reader:
             if server.poll() is not None or time.monotonic() > deadline:
                 raise PageIsWrong(f"{command}: {log.read_text()}")
             time.sleep(0.05)
-        ports = re.findall(r"https?://127\.0\.0\.1:(\d+)", log.read_text())
+        ports = dict.fromkeys(re.findall(r"https?://127\.0\.0\.1:(\d+)", log.read_text()))
         self._ports = dict(zip(ports, _LISTENERS.values(), strict=True))
 
     def _as_on_the_page(self, printed: str) -> str:

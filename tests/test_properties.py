@@ -179,11 +179,13 @@ class Office:
     def write(self, phone: Phone) -> Phone:
         before = self.run(self.services.phones.get(ADMIN, phone.hardware_id))
         changes = {**dict.fromkeys(before.settings), **phone.settings}
-        return self.run(
+        written = self.run(
             self.services.phones.edit(
                 ADMIN, phone.hardware_id, {"name": phone.name}, changes, phone.lines, phone.line_keys
             )
         )
+        kept: Phone = written.phone
+        return kept
 
     def files(self, phone: Phone) -> dict[str, bytes]:
         return self.run(self.services.phones.preview(ADMIN, phone.hardware_id, None, True))
