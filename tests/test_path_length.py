@@ -40,8 +40,8 @@ UNCACHED = [
 ]
 # A reader of the cached path opens routes, identity, request, provisioning, fleet, catalog, templates, changes, log,
 # metrics, check_ins and attempt; three more may come before the path is too long to follow. The uncached path adds the
-# store (four files), the layers and their table, the clock, what firmware is offered (two), the context and its filters,
-# the renderer, and what the history keeps of it (inputs, needed files, served bytes).
+# store (four files), the layers and their table, the clock, what firmware is offered (two), the context and its
+# filters, the renderer, and what the history keeps of it (inputs, needed files, served bytes).
 FILES_CACHED = 17
 FILES_UNCACHED = 46
 
