@@ -98,7 +98,9 @@ class App:
         await self._close_doors()
         self._requests.flush()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.services.store.database.rest(), REST_SECONDS)
+            # Not wait_for, which takes turns of the loop in which a job may have begun its next step.
+            async with asyncio.timeout(REST_SECONDS):
+                await self.services.store.database.rest()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

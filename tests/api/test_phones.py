@@ -190,6 +190,32 @@ async def test_files_are_shown_without_secrets_unless_revealed(rest: Rest) -> No
     assert (await rest.get(f"{path}/nothing.cfg")).status == 404
 
 
+async def test_each_line_of_a_file_says_what_made_it(rest: Rest) -> None:
+    path = f"/phones/{VVX}/files/{VVX}-settings.cfg"
+    file, lines = await rest.get(path), (await rest.get(f"{path}/lines")).json["lines"]
+    assert "".join(f"{line['text']}\n" for line in lines) == file.body.decode()
+
+    (payload,) = (line for line in lines if "tone.dtmf.rfc2833Payload=" in line["text"])
+    assert payload["settings"] == [
+        {"name": "settings.dtmf_payload_type", "source": "base settings vvx-standard", "underneath": 1}
+    ]
+    assert payload["sources"][0].startswith("poly/parts/media.cfg.j2:")
+    (password,) = (line for line in lines if "reg.2.auth.password" in line["text"])
+    assert password["settings"] == [{"name": "lines.2.password", "source": "phone", "underneath": 0}]
+    assert "***" in password["text"]
+
+
+async def test_lines_with_secrets_take_a_permission_and_a_reason_that_is_audited(rest: Rest) -> None:
+    path = f"/phones/{VVX}/files/{VVX}-settings.cfg/lines"
+    assert (await rest.get(path, reveal=1)).fields == ["reason"]
+    assert (await rest.get(path, reveal=1, reason="x", token="madrid-token")).status == 403
+    shown = (await rest.get(path, reveal=1, reason="support")).json["lines"]
+    assert any('reg.2.auth.password="second"' in line["text"] for line in shown)
+    newest = (await rest.get("/audit", limit=1)).json["items"][0]
+    assert (newest["action"], newest["reason"]) == ("phone.revealed", "support")
+    assert (await rest.get(f"/phones/{VVX}/files/other.cfg/lines")).status == 404
+
+
 async def test_what_a_user_changed_on_a_phone_is_undone(rest: Rest) -> None:
     assert (await rest.delete(f"/phones/{VVX}/user-overrides", token="viewer-token")).status == 403
     assert (await rest.delete(f"/phones/{VVX}/user-overrides")).status == 204

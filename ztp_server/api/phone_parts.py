@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import Field
@@ -10,8 +11,8 @@ from ztp_server.api.operation import Call, Raw, Routes
 from ztp_server.api.phone_shapes import PhoneWrittenRecord
 from ztp_server.api.phones import show_written
 from ztp_server.api.shapes import Answer, Body, Flag, Query
-from ztp_server.errors import BadValue
 from ztp_server.services.connection import connection_view
+from ztp_server.services.edits import checked_reason
 from ztp_server.services.phone_views import explained_view
 
 routes = Routes("phone details", "Settings, files and SIP connection of one phone.")
@@ -49,6 +50,31 @@ class SettingsRecord(Answer):
 
     settings: dict[str, Any]
     explained: list[ExplainedRecord] = Field(default_factory=list)
+
+
+class OriginRecord(Answer):
+    """A value as an administrator knows it (`settings.rtp_dscp`, `lines.1.user`), who said it (`site madrid`), and how
+    many values of layers further out it covers."""
+
+    name: str
+    source: str
+    underneath: int
+
+
+class LineRecord(Answer):
+    """A line of a file. `sources` are lines of templates (`acme/desk.cfg.j2:7`); `settings` stand in it or chose what
+    does; `because` decided that it is there. A raw parameter has no source; `replaces` is what it took the place of."""
+
+    number: int
+    text: str
+    sources: list[str]
+    settings: list[OriginRecord]
+    because: list[OriginRecord]
+    replaces: list[str]
+
+
+class LinesRecord(Answer):
+    lines: list[LineRecord]
 
 
 class ExplainQuery(Query):
@@ -138,11 +164,18 @@ async def get_phone_file(call: Call, id: str, name: str, query: RevealQuery) -> 
     """Show a file as the phone would get it now.
 
     Passwords are `***` unless they are revealed."""
-    reveal = query.reveal == "true"
-    if reveal and not query.reason.strip():
-        raise BadValue("reason", "say why the passwords are to be seen; it stands in the audit")
-    (body,) = (await call.services.phones.preview(call.who, id, name, reveal, query.reason)).values()
+    (body,) = (await call.services.phones.preview(call.who, id, name, *_reveal(query))).values()
     return Raw(body, "text/plain; charset=utf-8")
+
+
+@routes.get("/phones/{id}/files/{name}/lines", answer=LinesRecord, permission=("phones:view", "phones:reveal"))
+async def get_phone_file_lines(call: Call, id: str, name: str, query: RevealQuery) -> Any:
+    """Show a file as the phone would get it now, and of each line what made it: the lines of templates, and the
+    settings with the layers they came from.
+
+    Passwords are `***` unless they are revealed."""
+    (lines,) = (await call.services.annotations.annotate(call.who, id, name, *_reveal(query))).values()
+    return {"lines": [asdict(line) for line in lines]}
 
 
 @routes.get("/phones/{id}/connection", answer=ConnectionRecord, permission=("phones:view", "phones:reveal"))
@@ -168,6 +201,11 @@ async def make_new_password(call: Call, id: str, body: NewPasswordBody) -> Any:
 async def clear_user_overrides(call: Call, id: str) -> None:
     """Undo what a user changed on a phone or its web page, at its next boot."""
     await call.services.overrides.clear(call.who, id)
+
+
+def _reveal(query: RevealQuery) -> tuple[bool, str]:
+    reveal = query.reveal == "true"
+    return reveal, checked_reason(query.reason, needed=reveal)
 
 
 async def _set(call: Call, id: str, name: str, value: Any) -> Any:

@@ -31,7 +31,7 @@ def preview(
     if as_json and not annotate:
         raise click.UsageError("--json goes with --annotate")
     if annotate:
-        lines = with_services(data, lambda s: s.annotations.annotate(local_actor(), hardware_id, file, reveal))
+        lines = with_services(data, lambda s: s.annotations.annotate(local_actor(), hardware_id, file, reveal, reason))
         return show_annotated(lines, as_json)
 
     async def files(services: Any) -> dict[str, bytes]:

@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 from ztp_server.errors import BadValue
 
 
+def shown_moment(at: datetime) -> str:
+    """A moment in a sentence: to the second, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def parse_moment(field: str, text: str) -> datetime:
     """A date, or date and time (`2026-11-20T10:00`), in UTC unless an offset stands behind it. Raises BadValue."""
     try:

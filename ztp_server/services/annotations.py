@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.support import keys_of
 from ztp_server.render_trace import Place, TracedLine, trace_lines
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.known_phones import KnownPhones, files_of
+from ztp_server.services.known_phones import KnownPhones
 from ztp_server.services.own_files import Known, context_of, template_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
@@ -52,18 +53,13 @@ class Annotations:
         self._address = address
 
     async def annotate(
-        self, who: Actor, hardware_id: str, file: str | None, reveal: bool
+        self, who: Actor, phone: str, file: str | None, reveal: bool, reason: str = ""
     ) -> dict[str, list[AnnotatedLine]]:
         """The files a phone would be given, by name, line by line: one, or all of its own. Secrets are `***` unless
         revealed, which is written down. Raises NotFound, Forbidden, and TemplateError naming file and line."""
-        known = await self._phones.find(hardware_id)
-        who.require("phones:reveal" if reveal else "phones:view", known.phone.site)
-        wanted = files_of(known, file)
-        if reveal:
-            await self._phones.note_reveal(who, known, wanted)
-        else:
-            known = self._phones.redacted(known)
-        return {name: self._lines(rule, known) for name, rule in wanted.items()}
+        known, wanted = await self._phones.to_show(who, phone, file, reveal, reason)
+        # Templates are walked node by node, which takes long enough for phones to notice.
+        return await asyncio.to_thread(lambda: {name: self._lines(rule, known) for name, rule in wanted.items()})
 
     def _lines(self, rule: FileRule, known: Known) -> list[AnnotatedLine]:
         context = context_of(self._address.server, known)

@@ -11,6 +11,7 @@ from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, NotFound
 from ztp_server.services.connection_values import connection_values
+from ztp_server.services.edits import checked_reason
 from ztp_server.services.effective import effective
 from ztp_server.services.generated_lines import new_password
 from ztp_server.services.phone_checks import seen_phone
@@ -67,8 +68,7 @@ class Connections:
             values, site = await self._values(session, phone)
         if reveal:
             who.require("phones:reveal", phone.site)
-            if not reason.strip():
-                raise BadValue("reason", "say why the passwords are to be seen; it stands in the audit")
+            reason = checked_reason(reason, needed=True)
             async with self._store.write() as session:
                 shown = {"connection": [line.user for line in phone.lines]}
                 await session.audit.add(who, "phone.revealed", subject_of(phone), after=shown, reason=reason)

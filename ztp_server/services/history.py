@@ -9,6 +9,7 @@ from datetime import datetime
 from ztp_server.domain.access import Actor
 from ztp_server.domain.attempt import Attempt, Given
 from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.moment import shown_moment
 from ztp_server.errors import NotFound
 from ztp_server.store import Session, Store
 
@@ -48,10 +49,10 @@ class History:
             mac = await _hardware_id(session, who, phone)
             found = await session.check_in_log.given(mac, at, name)
             if not found:
-                raise NotFound(f"{mac} had been given no {name[:255]} by {at:%Y-%m-%d %H:%M:%S} UTC")
+                raise NotFound(f"{mac} had been given no {name[:255]} by {shown_moment(at)}")
             kept = await session.served_files.get(found[0].etag)
         if kept is None:
-            raise NotFound(f"the bytes of {name} as given at {found[0].at:%Y-%m-%d %H:%M:%S} UTC are not kept")
+            raise NotFound(f"the bytes of {name} as given at {shown_moment(found[0].at)} are not kept")
         return GivenFile(found[0], kept[1], kept[0])
 
     async def diff(self, who: Actor, phone: str, name: str, earlier: datetime, later: datetime) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,10 @@ from ztp_server.domain.settings import SettingsTable
 from ztp_server.errors import NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
+from ztp_server.services.edits import checked_reason
 from ztp_server.services.own_files import Known, known_phone, make_group, make_offer, own_rules
+from ztp_server.services.phone_checks import seen_phone
+from ztp_server.services.records import subject_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
 
@@ -41,15 +43,29 @@ class KnownPhones:
         known.offer = make_offer(known, library, running)
         return known
 
-    def redacted(self, known: Known) -> Known:
-        """The same phone with `***` for every secret, so that its files may be shown."""
-        return without_secrets(known, self._templates.catalog.settings)
+    async def seen(self, who: Actor, text: str) -> Known:
+        """As `find`, for somebody: by id or hardware ID. Raises NotFound also for a phone that they may not view."""
+        async with self._store.read() as session:
+            phone = await seen_phone(session, who, text)
+        if phone.category != "managed":
+            raise NotFound(f"phone {subject_of(phone)} is {phone.category}: it is given no files")
+        return await self.find(phone.hardware_id)
 
-    async def note_reveal(self, who: Actor, known: Known, files: Iterable[str], reason: str = "") -> None:
-        """Write down that somebody is shown the secrets in these files."""
+    async def to_show(
+        self, who: Actor, text: str, file: str | None, reveal: bool, reason: str
+    ) -> tuple[Known, dict[str, FileRule]]:
+        """A phone and its files by name, one or all of its own, as somebody may be shown them: with `***` for every
+        secret, or with the secrets, which needs a permission and is written down. Raises NotFound and Forbidden."""
+        known = await self.seen(who, text)
+        wanted = files_of(known, file)
+        if not reveal:
+            return without_secrets(known, self._templates.catalog.settings), wanted
+        who.require("phones:reveal", known.phone.site)
+        reason = checked_reason(reason)
         async with self._store.write() as session:
-            shown = {"files": list(files)}
+            shown = {"files": list(wanted)}
             await session.audit.add(who, "phone.revealed", known.phone.hardware_id, after=shown, reason=reason)
+        return known, wanted
 
 
 def without_secrets(known: Known, table: SettingsTable) -> Known:

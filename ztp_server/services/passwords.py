@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import unicodedata
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -50,13 +51,13 @@ class Passwords:
         fits = await self._run(_fits, password if possible else "", hashed or _NOBODYS)
         return bool(fits) and possible and hashed is not None
 
-    async def _run(self, work: object, password: str, hashed: str) -> str:
+    async def _run(self, work: Callable[[bytes, str], str], password: str, hashed: str) -> str:
         if self._waiting >= _MOST_WAITING:
             raise TooMany("too many log in at once", 5)
         self._waiting += 1
         try:
             async with self._free:
-                return await asyncio.to_thread(work, _spelled(password), hashed)  # type: ignore[arg-type]
+                return await asyncio.to_thread(work, _spelled(password), hashed)
         finally:
             self._waiting -= 1
 

@@ -11,12 +11,13 @@ from ztp_server.domain.event import CheckIn
 from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
-from ztp_server.errors import BadValue, NotFound, Stale
+from ztp_server.errors import BadValue
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import Changes, changed_settings
+from ztp_server.services.edits import check_revision
 from ztp_server.services.history_views import status_view
-from ztp_server.services.known_phones import KnownPhones, files_of
-from ztp_server.services.own_files import Known, make_file, own_rules
+from ztp_server.services.known_phones import KnownPhones
+from ztp_server.services.own_files import make_file, own_rules
 from ztp_server.services.phone_checks import checked_in, refuse_taken, seen_phone, warnings_of
 from ztp_server.services.phone_settings import Explained, explained_managed, explained_unmanaged
 from ztp_server.services.phone_views import phone_views
@@ -29,12 +30,12 @@ from ztp_server.store import Session, Store
 
 
 class Phones:
-    def __init__(self, store: Store, templates: Templates, address: ServerAddress) -> None:
+    def __init__(self, store: Store, templates: Templates, address: ServerAddress, status: PhoneStatus) -> None:
         self._store = store
         self._templates = templates
         self._address = address
         self._known_phones = KnownPhones(store, templates, address)
-        self._status = PhoneStatus(store, templates, address)
+        self._status = status
 
     async def all(self, who: Actor) -> list[Phone]:
         """The phones that one may see."""
@@ -108,8 +109,7 @@ class Phones:
         async with self._store.write() as session:
             before = await seen_phone(session, who, text)
             who.require("phones:edit", before.site)
-            if revision not in (None, before.revision):
-                raise Stale(f"phone {before.name} was changed by somebody else meanwhile")
+            check_revision(f"phone {before.name}", revision, before.revision)
             wanted = change(before)
             who.require("phones:edit", wanted.site)
             after, made = await checked_in(session, self._templates.catalog, wanted, before)
@@ -126,8 +126,7 @@ class Phones:
         """From now on it is answered as an unknown one. Its record is kept for a while (services/removed_phones.py)."""
         async with self._store.write() as session:
             phone = await seen_phone(session, who, text)
-            if revision not in (None, phone.revision):
-                raise Stale(f"phone {phone.name} was changed by somebody else meanwhile")
+            check_revision(f"phone {phone.name}", revision, phone.revision)
             await remove_phones(session, self._templates.catalog.settings, who, [phone])
 
     async def explain(self, who: Actor, text: str) -> list[Explained]:
@@ -138,39 +137,27 @@ class Phones:
             site = await session.sites.get(phone.site)
         if phone.category != "managed":
             return explained_unmanaged(self._templates.catalog, phone, site)
-        return explained_managed(self._templates.catalog, await self._known(who, phone.id))
+        return explained_managed(self._templates.catalog, await self._known_phones.seen(who, phone.id))
 
     async def firmware(self, who: Actor, text: str) -> tuple[str, Offer]:
         """The firmware a managed phone last said it runs (empty: it never did), and what it is offered."""
-        known = await self._known(who, text)
+        known = await self._known_phones.seen(who, text)
         return known.running, known.offer
 
     async def files(self, who: Actor, text: str) -> list[str]:
         """The names of the files that are made for a phone alone."""
-        return list(own_rules(await self._known(who, text)))
+        return list(own_rules(await self._known_phones.seen(who, text)))
 
     async def preview(
         self, who: Actor, text: str, file: str | None, reveal: bool, reason: str = ""
     ) -> dict[str, bytes]:
         """The files a phone would be given, by name: one, or all of its own. Secrets are `***` unless revealed, which
         needs a permission and is written down. Raises TemplateError naming file and line."""
-        known = await self._known(who, text)
-        wanted = files_of(known, file)
-        if reveal:
-            who.require("phones:reveal", known.phone.site)
-            await self._known_phones.note_reveal(who, known, wanted, reason)
-        else:
-            known = self._known_phones.redacted(known)
+        known, wanted = await self._known_phones.to_show(who, text, file, reveal, reason)
         return {
             name: make_file(self._templates.renderer, self._address.server, rule, known).body
             for name, rule in wanted.items()
         }
-
-    async def _known(self, who: Actor, text: str) -> Known:
-        phone = await self.get(who, text)
-        if phone.category != "managed":
-            raise NotFound(f"phone {subject_of(phone)} is {phone.category}: it is given no files")
-        return await self._known_phones.find(phone.hardware_id)
 
     async def _note(self, session: Session, who: Actor, action: str, before: Phone | None, after: Phone) -> None:
         def record(phone: Phone | None) -> dict[str, Any]:

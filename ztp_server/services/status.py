@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ztp_server.domain.access import Actor
 from ztp_server.domain.attempt import Attempt, MadeOf
 from ztp_server.domain.firmware import Library
+from ztp_server.domain.moment import shown_moment
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.status import Progress, Status, provisioning_state
 from ztp_server.errors import BadValue, NotFound, TemplateError
@@ -91,17 +92,17 @@ class PhoneStatus:
         if not runs:
             return "it has asked for nothing yet"
         (run,) = runs
-        when = f"{_moment(run.last_at)}{_from(run.address)}"
+        when = f"{shown_moment(run.last_at)}{_from(run.address)}"
         return f"it was never proven; {run.file} was asked for in its name at {when}: {run.reason}"
 
     async def _reason(
         self, session: Session, state: str, phone: Phone, progress: Progress, given: Mapping[str, Attempt]
     ) -> str:
-        last = f"its last request was at {_moment(progress.last_at)}{_from(progress.address)}"
+        last = f"its last request was at {shown_moment(progress.last_at)}{_from(progress.address)}"
         if state == "error":
             return progress.problem
         if state == "stale" and progress.due_at:
-            return f"it should have asked again by {_moment(progress.due_at)}; {last}"
+            return f"it should have asked again by {shown_moment(progress.due_at)}; {last}"
         if state == "provisioning":
             missing = [name for name in self._needed(phone, given) if name not in given]
             return (
@@ -117,7 +118,7 @@ class PhoneStatus:
         model = self._templates.catalog.models.get(phone.model)
         templates = self._inputs.of_templates(self._templates.catalog.vendor_of(model).id)[:12] if model else ""
         oldest = min((given[name] for name in self._needed(phone, given) if name in given), key=lambda run: run.last_at)
-        had, at = oldest.made_of or MadeOf(), _moment(oldest.last_at)
+        had, at = oldest.made_of or MadeOf(), shown_moment(oldest.last_at)
         changed = {
             f"its record is at revision {phone.revision}, it has fetched files of revision "
             f"{had.phone_revision} at {at}": had.phone_revision != phone.revision,
@@ -164,7 +165,3 @@ def _which(had: str, has: str, revision: int) -> str:
 
 def _from(address: str) -> str:
     return f" from {address}" if address else ""
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,6 +10,7 @@ from pathlib import Path
 from ztp_server.domain.access import Actor
 from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.hardware_id import HardwareId
+from ztp_server.domain.moment import shown_moment
 from ztp_server.domain.request import (
     Certified,
     Listener,
@@ -176,7 +177,7 @@ async def _removed(session: Session, mac: str) -> str:
         gone, _ = await session.removed_phones.get(mac)
     except NotFound:
         return ""
-    return f"phone {gone.name!r} had it and was removed by {gone.actor} at {gone.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"phone {gone.name!r} had it and was removed by {gone.actor} at {shown_moment(gone.at)}"
 
 
 def _likely_address(looked: Looked) -> tuple[str, str]:

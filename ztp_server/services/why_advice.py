@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ztp_server.domain.attempt import Attempt
+from ztp_server.domain.moment import shown_moment
 from ztp_server.domain.why import WouldGet
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.fleet import lies_in
@@ -61,8 +62,9 @@ def _by_last(looked: Looked, last: Attempt, address: ServerAddress) -> Iterator[
         )
     elif last.status == 200:
         yield (
-            f"it was given the bootstrap file at {_moment(last.last_at)} and has not come back to {known.steady_url} "
-            "since: see that it resolves that name, reaches that port, has the right time, and trusts this server's CA"
+            f"it was given the bootstrap file at {shown_moment(last.last_at)} and has not come back to "
+            f"{known.steady_url} since: see that it resolves that name, reaches that port, has the right time, and "
+            "trusts this server's CA"
         )
 
 
@@ -71,13 +73,10 @@ def _stopped_short(looked: Looked) -> Iterator[str]:
     last = looked.attempts[0]
     poll = last.made_of.poll if last.made_of else 0
     if poll and (datetime.now(UTC) - last.last_at).total_seconds() > 2 * poll:
-        yield f"it was last here at {_moment(last.last_at)} and should have come every {poll} s: is it switched on?"
+        when = shown_moment(last.last_at)
+        yield f"it was last here at {when} and should have come every {poll} s: is it switched on?"
 
 
 def _network_of(address: str) -> str:
     """What to add to a site's networks for one address: exactly that, for who adds more should know what."""
     return f"{address}/{128 if ':' in address else 32}"
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
