@@ -34,6 +34,12 @@ async def status(world: World, phone: str = VVX) -> Status:
     return found
 
 
+async def never_seen(world: World) -> set[str]:
+    """Which phones the list says were never seen."""
+    page = await world.services.phone_list.page(ADMIN, {"never_seen": "on"})
+    return {item["hardware_id"] for item in page.items}
+
+
 async def change(world: World, phone: str = VVX, **changes: Any) -> None:
     """Change what is kept of a phone."""
     found = await world.services.phones.get(ADMIN, phone)
@@ -47,6 +53,7 @@ async def test_a_phone_that_never_asked_is_never_seen(world: World) -> None:
     found = await status(world)
     assert (found.provisioning, found.first_seen, found.last_seen) == ("never_seen", None, None)
     assert found.reason == "it has asked for nothing yet"
+    assert VVX in await never_seen(world)
 
 
 async def test_a_phone_that_was_only_refused_is_never_seen_and_says_what_happened(world: World) -> None:
@@ -260,6 +267,7 @@ async def test_a_device_that_takes_the_place_of_another_was_never_seen(world: Wo
     await world.services.phones.edit(ADMIN, VVX, {"hardware_id": "0004f2000099"}, {})
     found = await status(world, "0004f2000099")
     assert (found.provisioning, found.first_seen, found.firmware) == ("never_seen", None, "")
+    assert "0004f2000099" in await never_seen(world)
 
 
 async def test_a_phone_that_was_removed_comes_back_as_it_was(world: World) -> None:
@@ -267,9 +275,10 @@ async def test_a_phone_that_was_removed_comes_back_as_it_was(world: World) -> No
     await world.services.phones.remove(ADMIN, VVX)
     await world.services.removed_phones.restore(ADMIN, VVX)
     assert (await status(world)).provisioning == "provisioned"
+    assert VVX not in await never_seen(world)
 
 
 async def test_a_phone_that_is_only_renamed_was_seen_all_the_same(world: World) -> None:
     await fetch(world, MASTER, SETTINGS, f"{VVX}-custom.cfg", DIRECTORY)
     await world.services.phones.edit(ADMIN, VVX, {"name": "Entrance"}, {})
-    assert (await status(world)).first_seen is not None
+    assert (await status(world)).first_seen is not None and VVX not in await never_seen(world)

@@ -142,13 +142,7 @@ class Conditions:
         if state == "unknown":
             return Condition.own(phones.c.category.in_([name for name in PHONE_CATEGORIES if name != "managed"]))
         if state == "never_seen":
-            seen = sa.exists().where(phone_status.c.phone_id == phones.c.id).correlate(phones)
-            holds = sa.and_(_IS_MANAGED, sa.not_(seen))
-            if not self._is_sqlite:
-                return Condition.own(holds)
-            # SQLite looks each up in a narrow index for this, and others build a table for it.
-            unseen = phones.c.id.not_in(sa.select(phone_status.c.phone_id))
-            return Condition(holds, (sa.select(phones.c.id).where(_IS_MANAGED, unseen),), holds)
+            return Condition.own(sa.and_(_IS_MANAGED, sa.not_(phones.c.seen)))
         status, now = phone_status.c, self._facts.now
         if state == "error":
             return _with_status(status.problem > "")

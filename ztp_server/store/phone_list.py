@@ -26,7 +26,7 @@ from ztp_server.store.schema import lines, phones
 from ztp_server.store.schema_history import phone_status
 
 # So few phones are put in order faster than an index is walked along to find them.
-FEW = 2000
+FEW = 1000
 # Phones of a page read at a time: those that ask meanwhile wait no longer than for so many.
 _READ_BATCH = 200
 

@@ -52,6 +52,9 @@ class PhoneStatusStore:
         for start in range(0, len(rows), _BATCH):
             batch = [{name: getattr(row, name) for name in _COLUMNS} for row in rows[start : start + _BATCH]]
             await self._connection.execute(statement, batch)
+            ids = [row["phone_id"] for row in batch]
+            unseen = sa.update(phones).where(phones.c.id.in_(ids), sa.not_(phones.c.seen))
+            await self._connection.execute(unseen.values(seen=True))
 
     async def groups(self) -> list[tuple[str, str, str]]:
         """Model, site and base settings of every managed phone, each combination once."""

@@ -116,6 +116,7 @@ class PhoneStore:
     async def add(self, new: Sequence[Phone]) -> list[Phone]:
         """Add phones, all or none; one that comes back has its id already. Returns them with id and revision. Raises
         Conflict when a hardware ID is taken."""
+        back = [phone.id for phone in new if phone.id]
         new = [replace(phone, id=phone.id or uuid.uuid4().hex, revision=phone.revision + 1) for phone in new]
         try:
             for batch in _batches(new):
@@ -124,6 +125,8 @@ class PhoneStore:
                 await self._add_overrides(batch)
         except IntegrityError:
             raise Conflict("a phone with one of these hardware IDs exists already") from None
+        for ids in _batches(back):
+            await self._remember_seen(ids)
         await record(self._connection, "phone", [phone.hardware_id for phone in new if phone.hardware_id])
         return new
 
@@ -159,6 +162,13 @@ class PhoneStore:
         """Another device stands for these phones now, which nobody has seen yet."""
         if replaced:
             await self._connection.execute(sa.delete(phone_status).where(phone_status.c.phone_id.in_(replaced)))
+            await self._connection.execute(sa.update(phones).where(phones.c.id.in_(replaced)).values(seen=False))
+
+    async def _remember_seen(self, back: Sequence[str]) -> None:
+        """What is known of phones that come back was kept meanwhile."""
+        if back:
+            seen = phones.c.id.in_(sa.select(phone_status.c.phone_id))
+            await self._connection.execute(sa.update(phones).where(phones.c.id.in_(back), seen).values(seen=True))
 
     async def _unchanged(self, batch: Sequence[Phone]) -> dict[str, str]:
         """The hardware IDs that phones have now, by id. Raises Stale, naming the first that is not as it was read.

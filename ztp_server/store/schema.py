@@ -10,7 +10,7 @@ from ztp_server.store.columns import BIG, UTCDateTime, column, metadata
 __all__ = ["metadata"]
 
 # The newest migration this program knows; a test holds it to migrations/versions.
-HEAD = "0005"
+HEAD = "0006"
 
 meta = sa.Table(
     "meta",
@@ -84,8 +84,11 @@ phones = sa.Table(
     column("line_keys", sa.JSON),
     column("settings", sa.JSON),
     column("revision", sa.Integer),
+    # Whether phone_status has a row of it: those that have none are found without asking for each.
+    column("seen", sa.Boolean, server_default=sa.false()),
     # A list walks along one of these until its page is full.
     sa.Index("ix_phones_name_key", "name_key", "id", "hardware_id"),
+    sa.Index("ix_phones_seen", "seen", "category", "name_key", "id"),
     sa.Index("ix_phones_category", "category", "name_key", "id"),
     sa.Index("ix_phones_model", "model", "name_key", "id"),
     sa.Index("ix_phones_site_id", "site_id", "name_key", "id"),
