@@ -16,6 +16,7 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "phones:edit": "change phones, one or many, and move them to other base settings",
         "phones:delete": "remove phones",
         "phones:reveal": "see passwords of phones: in files, exports and connection data",
+        "phones:approve": "let phones in: approve those that knocked, open windows, make tokens and Digest passwords",
         "phones:restart": "restart and re-sync phones, log their users out",
         "base_settings:view": "see base settings and their revisions",
         "base_settings:add": "make and clone base settings",
@@ -36,6 +37,8 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "jobs:stop": "stop jobs of others",
         "accounts:view": "see accounts, roles and tokens",
         "accounts:edit": "change accounts, roles and tokens; never give more, or to more sites, than one has oneself",
+        "trust:view": "see makers' CAs, denied certificates and rules that approve phones",
+        "trust:edit": "change makers' CAs, denied certificates and rules that approve phones",
         "audit:view": "see and verify the audit, see events",
     }
 )
@@ -47,7 +50,10 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "admin": frozenset(PERMISSIONS),
         "editor": frozenset(PERMISSIONS)
-        - {"phones:reveal", "accounts:view", "accounts:edit", "audit:view", "firmware:delete"},
+        - {"phones:reveal", "phones:approve", "accounts:view", "accounts:edit", "audit:view", "firmware:delete"}
+        - {"trust:edit"},
+        "installer": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"}
+        | {"phones:add", "phones:approve", "phones:restart"},
         "operator": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"}
         | {"phones:restart"},
         "viewer": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"},

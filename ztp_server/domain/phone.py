@@ -38,7 +38,8 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Phone:
     """A phone record. `id` and `revision` belong to the store; `settings` holds overrides only. What the category
-    has not is empty. `user` is the id of the person it belongs to, `remote_address` an E.164 number or SIP address."""
+    has not is empty. `user` is the id of the person it belongs to, `remote_address` an E.164 number or SIP address;
+    `proofs` are those that count for this phone, None: those of its site."""
 
     name: str
     hardware_id: str
@@ -51,6 +52,7 @@ class Phone:
     settings: Mapping[str, Any] = field(default_factory=dict)
     user: str = ""
     remote_address: str = ""
+    proofs: tuple[str, ...] | None = None
     id: str = ""
     revision: int = 0
 

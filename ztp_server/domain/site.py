@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ztp_server.domain.proof import PROOFS
 from ztp_server.domain.text import check_text
 from ztp_server.errors import BadValue
 
 # RFC 1918 and RFC 4193: what an office network is made of.
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
-PROOFS = ("certificate", "network")
 
 MOST_ICE_SERVERS = 16
 
@@ -72,14 +72,6 @@ def parse_networks(texts: list[str]) -> tuple[str, ...]:
         except ValueError as error:
             raise BadValue("networks", f"{text[:64]!r} is not a network such as 10.1.0.0/16 ({error})") from None
     return tuple(dict.fromkeys(networks))
-
-
-def parse_proofs(texts: list[str]) -> tuple[str, ...]:
-    """Names of proofs that count at a site. Raises BadValue for an unknown one."""
-    for text in texts:
-        if text not in PROOFS:
-            raise BadValue("proofs", f"{text[:64]!r} is none of {', '.join(PROOFS)}")
-    return tuple(dict.fromkeys(texts))
 
 
 def parse_webrtc_url(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ztp_server.domain.civic_address import FIELD as CIVIC_ADDRESS
 from ztp_server.domain.civic_address import merged_address
-from ztp_server.domain.site import Site, parse_ice_servers, parse_networks, parse_proofs, parse_webrtc_url
+from ztp_server.domain.proof import parse_proofs
+from ztp_server.domain.site import Site, parse_ice_servers, parse_networks, parse_webrtc_url
 from ztp_server.domain.text import switch
 from ztp_server.errors import BadValue
 

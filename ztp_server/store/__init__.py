@@ -23,6 +23,7 @@ from ztp_server.store.jobs import JobStore
 from ztp_server.store.meta import MetaStore
 from ztp_server.store.phone_groups import PhoneGroupStore
 from ztp_server.store.phone_list import PhoneListStore
+from ztp_server.store.phone_proofs import PhoneProofStore
 from ztp_server.store.phone_status import PhoneStatusStore
 from ztp_server.store.phone_targets import PhoneTargetStore
 from ztp_server.store.phone_widths import PhoneWidthStore
@@ -59,6 +60,7 @@ class Session:
         self.served_files = ServedFileStore(connection, vault)
         self.phone_list = PhoneListStore(connection)
         self.group_members = GroupMemberStore(connection)
+        self.phone_proofs = PhoneProofStore(connection, vault)
         self.phone_status = PhoneStatusStore(connection)
         self.retention = RetentionStore(connection)
         self.events = EventStore(connection)

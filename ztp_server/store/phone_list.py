@@ -209,6 +209,7 @@ def _read(row: Any, own_lines: Iterable[Line]) -> Listed:
         remote_address=row.remote_address,
         lines=tuple(own_lines),
         line_keys=tuple(LineKey(**key) for key in row.line_keys),
+        proofs=None if row.proofs is None else tuple(row.proofs),
         settings={name: "***" if isinstance(value, dict) else value for name, value in row.settings.items()},
         revision=row.revision,
     )

@@ -36,6 +36,7 @@ class PhoneRows:
             "remote_address": phone.remote_address,
             "line_keys": [{name: getattr(key, name) for name in _KEY_FIELDS} for key in phone.line_keys],
             "settings": self._vault.seal_settings(phone.settings, f"phones/{phone.id}"),
+            "proofs": None if phone.proofs is None else list(phone.proofs),
             "revision": phone.revision,
         }
 
@@ -61,6 +62,7 @@ class PhoneRows:
             lines=own_lines,
             line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
             settings=self._vault.open_settings(row["settings"], f"phones/{row['id']}"),
+            proofs=None if row["proofs"] is None else tuple(row["proofs"]),
             revision=row["revision"],
         )
 
@@ -85,7 +87,8 @@ class PhoneRows:
         fields: Mapping[str, Any] = json.loads(self._vault.open(sealed, _whole_place(phone_id)))
         own_lines = tuple(Line(**line) for line in fields["lines"])
         keys = tuple(LineKey(**key) for key in fields["line_keys"])
-        return Phone(**{**fields, "lines": own_lines, "line_keys": keys})
+        proofs = None if fields.get("proofs") is None else tuple(fields["proofs"])
+        return Phone(**{**fields, "lines": own_lines, "line_keys": keys, "proofs": proofs})
 
 
 def name_key(name: str) -> str:

@@ -1,5 +1,5 @@
-"""The tables, once for SQLite and PostgreSQL: what administrators keep. Beside it schema_history.py and
-schema_access.py."""
+"""The tables, once for SQLite and PostgreSQL: what administrators keep. Beside it schema_history.py,
+schema_access.py and schema_trust.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ztp_server.store.columns import BIG, UTCDateTime, column, metadata
 __all__ = ["metadata"]
 
 # The newest migration this program knows; a test holds it to migrations/versions.
-HEAD = "0006"
+HEAD = "0007"
 
 meta = sa.Table(
     "meta",
@@ -83,6 +83,8 @@ phones = sa.Table(
     column("remote_address", sa.String(255), server_default=sa.text("''"), index=True),
     column("line_keys", sa.JSON),
     column("settings", sa.JSON),
+    # Which proofs count for it; NULL: those of its site.
+    sa.Column("proofs", sa.JSON(none_as_null=True)),
     column("revision", sa.Integer),
     # Whether phone_status has a row of it: those that have none are found without asking for each.
     column("seen", sa.Boolean, server_default=sa.false()),

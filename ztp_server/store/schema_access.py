@@ -23,6 +23,8 @@ accounts = sa.Table(
     column("name", sa.String(255)),
     column("password", sa.String(255)),
     column("enabled", sa.Boolean),
+    # Who logs in elsewhere: issuer and subject of OpenID Connect.
+    sa.Column("external_id", sa.String(255), unique=True),
     column("created_at", UTCDateTime),
     column("revision", sa.Integer),
 )
