@@ -98,7 +98,9 @@ def _read_key(path: Path) -> PrivateKey:
     if mode & 0o077:
         raise Misconfigured(f"{path}: other users may read this private key (mode {mode:03o}); chmod 600 {path}")
     try:
-        key = load_pem_private_key(text, None)
+        # Without looking whether its primes are: that takes longer than all else of a start, and TLS compares the key
+        # with its certificate.
+        key = load_pem_private_key(text, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise Misconfigured(f"{path}: the private key asks for a passphrase; store it without one") from None
     except (ValueError, UnsupportedAlgorithm):

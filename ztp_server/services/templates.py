@@ -150,11 +150,7 @@ class Templates:
 
     def _snapshot(self, folder: Folder, found: list[Problem], number: int) -> Snapshot:
         outdated = tuple(sorted(self._outdated(read_folder(self._own))))
-        catalog, renderer = load_catalog(folder), _renderer(frozenset(folder.texts.items()))
-        for vendor in catalog.vendors.values():
-            # Compiled now, so that no phone waits for it; what may not run never comes into this process.
-            for name, rule in templates_of(vendor):
-                renderer.check(name, rule.format)
+        catalog, renderer = _loaded(frozenset(folder.texts.items()), frozenset(folder.static.items()))
         return Snapshot(catalog, renderer, tuple(found), outdated, number)
 
     def _try_out(self, folder: Folder) -> list[Problem]:
@@ -197,9 +193,15 @@ class Templates:
 
 
 @lru_cache(maxsize=2)
-def _renderer(texts: frozenset[tuple[str, str]]) -> Renderer:
-    """The same texts are compiled once, however often a folder is looked at or opened."""
-    return Renderer(dict(texts))
+def _loaded(texts: frozenset[tuple[str, str]], static: frozenset[tuple[str, Path]]) -> tuple[Catalog, Renderer]:
+    """The same texts are read and compiled once, however often a folder is opened. Raises TemplateError."""
+    folder = Folder(dict(texts), {}, dict(static), {})
+    catalog, renderer = load_catalog(folder), Renderer(folder.texts)
+    for vendor in catalog.vendors.values():
+        # Compiled now, so that no phone waits for it; what may not run never comes into this process.
+        for name, rule in templates_of(vendor):
+            renderer.check(name, rule.format)
+    return catalog, renderer
 
 
 def try_out(folder: Folder, thorough: bool = False) -> list[Problem]:
