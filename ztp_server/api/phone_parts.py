@@ -172,7 +172,8 @@ async def get_phone_file(call: Call, id: str, name: str, query: RevealQuery) -> 
 async def get_phone_file_lines(call: Call, id: str, name: str, query: RevealQuery) -> Any:
     """Show what made each line of a file as the phone would get it now.
 
-    That is the lines of templates, and the settings with the layers they came from. Passwords are `***` unless they are revealed."""
+    That is the lines of templates, and the settings with the layers they came from. Passwords are `***` unless they
+    are revealed."""
     (lines,) = (await call.services.annotations.annotate(call.who, id, name, *_reveal(query))).values()
     return {"lines": [asdict(line) for line in lines]}
 
