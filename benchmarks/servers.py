@@ -56,6 +56,14 @@ class Ztp:
     def tls(self) -> Path:
         return self._data / "tls"
 
+    @property
+    def http_port(self) -> int:
+        return self._http
+
+    @property
+    def https_port(self) -> int:
+        return self._https
+
     def url(self, secure: bool) -> str:
         return f"https://127.0.0.1:{self._https}/" if secure else f"http://127.0.0.1:{self._http}/"
 
@@ -68,6 +76,7 @@ class Ztp:
         log = open(self._data.parent / "ztp.log", "ab")  # noqa: SIM115 (the process keeps it)
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         wait_for(self._http)
+        wait_for(self._https)
         return round(time.perf_counter() - started, 2)
 
     def stop(self) -> None:

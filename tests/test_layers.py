@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ADMIN
-from ztp_server.config import shipped_folder
+from ztp_server.config import DataOptions, shipped_folder
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.services.opening import open_services
 from ztp_server.vendor_folders import read_folder
@@ -134,7 +134,10 @@ def test_a_module_keeps_no_state_of_its_own(path: Path) -> None:
 async def test_each_brand_works_alone_with_the_same_program(vendor: str, tmp_path: Path) -> None:
     shutil.copytree(shipped_folder("templates") / vendor, tmp_path / "templates" / vendor)
     data = tmp_path / "data"
-    services = await open_services(data, f"sqlite:///{data / 'ztp.db'}", tmp_path / "templates", data / "templates")
+    makers = DataOptions(data).makers
+    services = await open_services(
+        data, f"sqlite:///{data / 'ztp.db'}", tmp_path / "templates", data / "templates", makers
+    )
     try:
         catalog = services.templates.catalog
         assert list(catalog.vendors) == [vendor] and services.templates.snapshot.problems == ()

@@ -24,7 +24,7 @@ CACHED = [
     ("services/fleet.py", "catch_up"),
     ("domain/catalog.py", "match"),
     ("services/fleet.py", "find"),
-    ("services/fleet.py", "prove"),
+    ("services/proving.py", "prove"),
     ("services/provisioning.py", "render"),
     ("services/check_ins.py", "note"),
 ]

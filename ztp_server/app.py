@@ -8,31 +8,35 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
-from aiohttp import web
 
-from ztp_server.api.application import admin_app
-from ztp_server.api.server import AdminRunner
+from ztp_server.api.listener import AdminListener
+from ztp_server.api.opening import open_admin
 from ztp_server.certificates import CertificateFiles, Certificates
 from ztp_server.config import Address, ServeOptions, shipped_folder
+from ztp_server.domain.request import Listener
 from ztp_server.domain.template_context import Server
 from ztp_server.errors import ZtpError
 from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
+from ztp_server.phone_http.digest import Logins
+from ztp_server.phone_http.doors import PhoneDoors
+from ztp_server.phone_http.forwarded import ForwardedHeader
 from ztp_server.phone_http.listeners import PhoneListener, bind
 from ztp_server.phone_http.routes import PhoneDoor
-from ztp_server.pki.makers import DEMO_CERTS
 from ztp_server.services.address import keep_address
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.demo import make_demo
+from ztp_server.services.failures import Failures
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
+from ztp_server.services.hand_over import HandOver
 from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
 from ztp_server.services.retention import forget_old
+from ztp_server.services.rule_approvals import RuleApprovals
 from ztp_server.services.uploads import Uploads
 
 WATCH_SECONDS = 0.5
@@ -52,30 +56,54 @@ class App:
         self.metrics = Metrics()
         self.metrics.template_problems.set_function(lambda: len(services.templates.snapshot.problems))
         self.metrics.certificate_days.set_function(lambda: self._certificates.days_left)
-        self.listeners: dict[str, PhoneListener] = {}
-        self._certificate_files = CertificateFiles(options.data.data / "tls", self._names(), self._maker_folders())
+        self._certificate_files = CertificateFiles(
+            options.data.data / "tls", self._names(), options.data.makers.counted(options.demo)
+        )
         certificates = self._certificate_files.load(services.templates.catalog)
         self.address = services.address
-        self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
+        self.address.is_demo = options.demo
         self.check_ins = CheckIns(services.store, services.templates)
+        self.rule_approvals = RuleApprovals(
+            services.store, services.templates, self.address, self.check_ins.report
+        )
+        self.check_ins.knocked = self.rule_approvals.consider
+        self.metrics.knocks_left_out.set_function(lambda: self.check_ins.knocks.left_out)
         self.fleet = Fleet(services.store, services.templates, self.address)
         self._requests = RequestLog(as_json=options.json_log)
+        header = options.proxied.header if options.proxied else ""
+        forwarded = ForwardedHeader(header, certificates.forwarded, self.check_ins.report)
         self._door = PhoneDoor(
-            self._provisioning(), certificates.devices, options.trusted_proxies, self.metrics, self._requests
+            self._provisioning(), certificates, forwarded, options.trusted_proxies, self.metrics, self._requests,
+            Logins(options.digest, options.basic),
         )
+        self.doors = PhoneDoors(options, self._door, forwarded, self.check_ins.report, self.metrics)
+        self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
         self._certificates = certificates
-        self._admin: web.AppRunner | None = None
+        self._admin: AdminListener | None = None
         self.admin_address: Address | None = None
         # What makes the first account; empty when there is one, or nobody could bring it.
         self.first_token = ""
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def listeners(self) -> dict[Listener, PhoneListener]:
+        """Those for phones that are open."""
+        return self.doors.listeners
+
+    @property
+    def admin_url(self) -> str:
+        """Where administrators connect, without a slash at its end; empty when they cannot."""
+        if not self.admin_address:
+            return ""
+        address = Address(self.options.admin_host or self.options.name, self.admin_address.port)
+        return f"{'https' if self.options.admin_uses_tls else 'http'}://{address}"
 
     @classmethod
     async def start(cls, options: ServeOptions) -> App:
         """Open the data, bind every listener, serve. Raises Misconfigured; then nothing is left running."""
         data = options.data
         services = await open_services(
-            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
+            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers, data.secret_key
         )
         try:
             see_folder(data.own_certs)
@@ -89,7 +117,8 @@ class App:
             await services.close()
             raise
         jobs = services.job_runner.run_forever()
-        works = (app.check_ins.run(), services.tokens.run(), app._watch(), app._daily(), jobs)
+        phones = (app.check_ins.run(), app.rule_approvals.run(), app.doors.run())
+        works = (*phones, services.tokens.run(), services.logins.run(), app._watch(), app._daily(), jobs)
         app._tasks = [asyncio.create_task(work) for work in works]
         return app
 
@@ -111,57 +140,30 @@ class App:
         offers = FirmwareOffers(self.fleet, self.check_ins)
         firmware = FirmwareRequests(self.fleet, services.templates, services.firmware_files, offers, self.check_ins)
         uploads = Uploads(services.store, self.check_ins)
+        hand_over = HandOver(services.store, services.templates, self.check_ins)
         self.provisioning = Provisioning(
-            services.templates, self.address, self.fleet, firmware, offers, uploads, self.check_ins
+            services.templates, self.address, self.fleet, firmware, offers, uploads, self.check_ins, hand_over
         )
+        self.provisioning.failures = Failures(self.fleet.hardware_ids, self.check_ins.report, self.metrics)
         return self.provisioning
 
     def _names(self) -> list[str]:
-        return list(dict.fromkeys([self.options.name, *self.options.own_names]))
-
-    def _maker_folders(self) -> list[Path]:
-        folders = [shipped_folder("certs"), self.options.data.own_certs]
-        # Demonstration phones are believed in a demonstration only.
-        return [*folders, self.options.data.data / DEMO_CERTS] if self.options.demo else folders
+        options = self.options
+        # Not those of a plain listener: what is in the certificate is for all phones to read.
+        admin = (options.admin_host, *options.admin_door.names) if options.admin_uses_tls else ()
+        return list(dict.fromkeys(name for name in (options.name, *options.own_names, *admin) if name))
 
     def _server(self, certificates: Certificates) -> Server:
-        return Server(self._urls(), certificates.ca_pem, self.options.ntp_server)
-
-    def _urls(self) -> dict[str, str]:
-        name = f"[{self.options.name}]" if ":" in self.options.name else self.options.name
-        listeners = {
-            "http": self.options.phone_http,
-            "https": self.options.phone_https,
-            "mtls": self.options.phone_mtls,
-        }
-        return {
-            kind: f"{'http' if kind == 'http' else 'https'}://{name}:{self._port(kind, address)}/"
-            for kind, address in listeners.items()
-            if address
-        }
-
-    def _port(self, kind: str, address: Address) -> int:
-        return self.listeners[kind].address.port if kind in self.listeners else address.port
+        return Server(self.doors.urls(), certificates.ca_pem, self.options.ntp_server)
 
     async def _open_doors(self) -> None:
-        options, certificates = self.options, self._certificates
-        self.listeners = {
-            kind: PhoneListener(f"--phone-{kind}", address, self._door.handler(kind), context)  # type: ignore[arg-type]
-            for kind, address, context in (
-                ("http", options.phone_http, None),
-                ("https", options.phone_https, certificates.https),
-                ("mtls", options.phone_mtls, certificates.mtls),
-            )
-            if address
-        }
         try:
-            for listener in self.listeners.values():
-                await listener.start()
+            await self.doors.open(self._certificates)
             await self._open_admin()
         except BaseException:
             await self._close_doors()
             raise
-        self.address.server = self._server(certificates)
+        self.address.server = self._server(self._certificates)
         await keep_address(self.services.store, self.address)
 
     async def _open_admin(self) -> None:
@@ -169,16 +171,12 @@ class App:
             return
         sock = bind("--admin", self.options.admin)
         self.admin_address = Address(self.options.admin.host, sock.getsockname()[1])
-        data, proxies = self.options.data.data, self.options.trusted_proxies
-        app = admin_app(self.services, self.services.tokens, self.metrics, self._requests, data, proxies)
-        self._admin = AdminRunner(app, shutdown_timeout=10)
-        await self._admin.setup()
-        await web.SockSite(self._admin, sock).start()
+        self._admin = await open_admin(sock, self.options, self.services, self.metrics, self._requests)
 
     async def _close_doors(self) -> None:
         if self._admin:
-            await self._admin.cleanup()
-        await asyncio.gather(*(listener.stop() for listener in self.listeners.values()))
+            await self._admin.stop()
+        await self.doors.close()
 
     async def _watch(self) -> None:
         """Take up changed templates and certificates."""
@@ -186,6 +184,8 @@ class App:
             await asyncio.sleep(WATCH_SECONDS)
             await _undisturbed("templates", self._refresh_templates)
             await _undisturbed("certificates", self._refresh_certificates)
+            if self._admin:
+                await _undisturbed("admin certificate", self._admin.refresh)
 
     async def _refresh_templates(self) -> None:
         templates = self.services.templates
@@ -204,11 +204,8 @@ class App:
     async def _load_certificates(self) -> None:
         """Take certificates into service: first the listeners, then what phones are told of them."""
         certificates = await asyncio.to_thread(self._certificate_files.load, self.services.templates.catalog)
-        for kind, context in (("https", certificates.https), ("mtls", certificates.mtls)):
-            if kind in self.listeners:
-                await self.listeners[kind].replace_context(context)
+        await self.doors.replace(certificates)
         self._certificates = certificates
-        self._door.certificates = certificates.devices
         self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
         log.info("certificates.loaded", makers=sorted(certificates.makers))
         await keep_address(self.services.store, self.address)
@@ -217,6 +214,7 @@ class App:
         """At start and once a day: hash every firmware image, remove what is past keeping, and renew our own
         certificate when it is time."""
         while True:
+            await _undisturbed("listeners", self.doors.look_at_the_date)
             await _undisturbed("firmware", self._scrub)
             await _undisturbed("retention", self._forget_old)
             await asyncio.sleep(DAY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +12,25 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.request import Listener
 from ztp_server.pki.authority import ServerFiles, ensure_server_files
-from ztp_server.pki.contexts import https_context, mtls_context
+from ztp_server.pki.contexts import expired_context, https_context, legacy_context, mtls_context
 from ztp_server.pki.device import DeviceCertificates, load_authorities
+from ztp_server.pki.forwarded import ForwardedCertificates
+from ztp_server.pki.makers import LEGACY_CERTS, all_authorities
 from ztp_server.pki.pair import is_issued_by, read_certificate
-from ztp_server.services.maker_rules import subject_rules
+from ztp_server.services.maker_rules import device_certificates
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """One consistent set: contexts for both TLS listeners, the makers' CAs and what they say of a phone."""
+    """One consistent set: a context for each TLS listener, and whose certificate one is, by the CAs of the listener.
 
-    https: SSLContext
-    mtls: SSLContext
-    devices: DeviceCertificates
+    A listener that is not among `devices` asks for no certificate: `https`, and `legacy` when it has no CA."""
+
+    contexts: Mapping[Listener, SSLContext]
+    devices: Mapping[Listener, DeviceCertificates]
+    forwarded: ForwardedCertificates
     makers: frozenset[str]
     ca_pem: str
     expires: datetime
@@ -52,10 +57,23 @@ class CertificateFiles:
         files = ensure_server_files(self._folder, self._names)
         self._looked_at = self._look()
         authorities = load_authorities(self._makers)
+        legacy = load_authorities(self._makers, "legacy")
+        expired = load_authorities(self._makers, "expired")
+        devices = device_certificates(authorities, catalog)
+        # CAs that are there and do not count must not make a listener that asks for no certificate.
+        demanded = bool(all_authorities([folder / LEGACY_CERTS for folder in self._makers]))
+        of_old: dict[Listener, DeviceCertificates] = (
+            {"legacy": device_certificates(legacy, catalog, weak=True)} if demanded else {}
+        )
         return Certificates(
-            https=https_context(files),
-            mtls=mtls_context(files, authorities),
-            devices=DeviceCertificates(authorities, subject_rules(catalog)),
+            contexts={
+                "https": https_context(files),
+                "mtls": mtls_context(files, authorities),
+                "legacy": legacy_context(files, legacy if demanded else None),
+                "expired": expired_context(files, expired),
+            },
+            devices={"mtls": devices, "expired": device_certificates(expired, catalog, expired=True), **of_old},
+            forwarded=ForwardedCertificates(authorities, devices),
             makers=frozenset(authority.vendor for authority in authorities),
             ca_pem=_ca_pem(files),
             expires=read_certificate(files.certificate).not_valid_after_utc,

@@ -6,12 +6,18 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ztp_server.domain.site import Network, parse_networks
 from ztp_server.errors import BadValue, Misconfigured
 
+if TYPE_CHECKING:
+    from ztp_server.pki.makers import MakerFolders
+
 OFF = "off"
+_ANY = ("0.0.0.0", "::")
 LOCALHOST = "localhost"
 
 
@@ -44,6 +50,7 @@ class DataOptions:
     database: str = ""
     templates: Path | None = None
     certs: Path | None = None
+    secret_key: Path | None = None
 
     @property
     def database_url(self) -> str:
@@ -58,11 +65,111 @@ class DataOptions:
         return self.certs or self.data / "certs"
 
     @property
-    def makers(self) -> list[Path]:
-        """The folders with makers' CAs, those of demonstration phones among them."""
-        from ztp_server.pki.makers import DEMO_CERTS
+    def makers(self) -> MakerFolders:
+        """The folders with makers' CAs."""
+        from ztp_server.pki.makers import DEMO_CERTS, MakerFolders
 
-        return [shipped_folder("certs"), self.own_certs, self.data / DEMO_CERTS]
+        return MakerFolders(shipped_folder("certs"), self.own_certs, self.data / DEMO_CERTS)
+
+
+@dataclass(frozen=True)
+class LegacyListener:
+    """TLS as old phones speak it, for phones of `networks`; `until` is its last day. Raises Misconfigured."""
+
+    address: Address
+    networks: tuple[Network, ...]
+    until: date
+
+    def __post_init__(self) -> None:
+        if not self.networks:
+            raise Misconfigured("--phone-legacy: --legacy-networks must say where the old phones are")
+
+    def days_left(self, today: date) -> int:
+        """Days after today on which it still serves; negative when its time is over."""
+        return (self.until - today).days
+
+
+@dataclass(frozen=True)
+class ExpiredListener:
+    """Client certificates whose time is over, from phones of `networks`. Raises Misconfigured."""
+
+    address: Address
+    networks: tuple[Network, ...]
+
+    def __post_init__(self) -> None:
+        if not self.networks:
+            raise Misconfigured("--phone-expired: --expired-networks must say where these phones are")
+
+
+@dataclass(frozen=True)
+class ProxiedListener:
+    """Plain HTTP from a proxy that spoke TLS with the phone. `header` has the phone's certificate, if the proxy asks
+    for one; `probe` is the proxy's own URL, by which it is found out that nobody else can set the header. Raises
+    Misconfigured."""
+
+    address: Address
+    header: str = ""
+    probe: str = ""
+
+    def __post_init__(self) -> None:
+        if self.header and not re.fullmatch("[A-Za-z][A-Za-z0-9-]{0,63}", self.header):
+            raise Misconfigured("--proxy-certificates: a header's name is letters, digits and hyphens")
+        if bool(self.header) != bool(self.probe):
+            raise Misconfigured("--proxy-certificates and --proxy-probe go together: a proxy is believed once tried")
+        if self.probe and not re.fullmatch(r"https://[^\s/?#]+(/[^\s?#]*)?", self.probe):
+            raise Misconfigured("--proxy-probe: not the https:// URL that phones use")
+
+
+@dataclass(frozen=True)
+class OidcOptions:
+    """Where administrators may log in besides; without an issuer, nowhere. Raises Misconfigured."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    auto_role: str = ""
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.issuer) != bool(self.client_id):
+            raise Misconfigured("--oidc-issuer and --oidc-client-id go together")
+        if not self.issuer and (self.client_secret or self.auto_role or self.allow_private):
+            raise Misconfigured("--oidc-issuer: missing, and the other --oidc options are of no use without it")
+
+
+@dataclass(frozen=True)
+class AdminOptions:
+    """How administrators come in: over TLS (`auto`: when the listener leaves this machine), with which certificate (none
+    given: the server's own), under which names besides the public one. Raises Misconfigured."""
+
+    tls: str = "auto"
+    insecure: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    names: tuple[str, ...] = ()
+    oidc: OidcOptions = field(default_factory=OidcOptions)
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise Misconfigured("--admin-certificate and --admin-key go together")
+
+    def uses_tls(self, address: Address) -> bool:
+        """Raises Misconfigured where passwords would go over a network in the clear and nobody said that they may."""
+        leaves = not is_loopback(address.host)
+        if self.tls == "off" and leaves and not self.insecure:
+            raise Misconfigured(
+                f"--admin-tls off: --admin {address} leaves this machine, and passwords would be sent in the clear; "
+                "leave --admin-tls out, or give --admin-insecure behind a proxy that speaks HTTPS"
+            )
+        return self.tls == "on" or (self.tls == "auto" and leaves and not self.insecure)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener at this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == LOCALHOST
 
 
 @dataclass(frozen=True)
@@ -77,10 +184,32 @@ class ServeOptions:
     public_name: str = ""
     ntp_server: str = ""
     trusted_proxies: tuple[Network, ...] = ()
+    admin_door: AdminOptions = AdminOptions()
+    legacy: LegacyListener | None = None
+    expired: ExpiredListener | None = None
+    proxied: ProxiedListener | None = None
+    # Listeners on which a phone may prove itself by HTTP Digest, and by Basic.
+    digest: tuple[str, ...] = ()
+    basic: tuple[str, ...] = ()
     demo: bool = False
     json_log: bool = True
     # Names the server certificate must carry beside the public one.
     own_names: tuple[str, ...] = field(default=("localhost", "127.0.0.1", "::1"))
+
+    def __post_init__(self) -> None:
+        if self.admin:
+            self.admin_door.uses_tls(self.admin)
+        if self.proxied and not self.trusted_proxies:
+            raise Misconfigured("--phone-proxied: --trusted-proxies must say which addresses are proxies")
+
+    @property
+    def admin_host(self) -> str:
+        """The one address administrators come in by; empty where it is any of this machine's, or none."""
+        return self.admin.host if self.admin and self.admin.host not in _ANY else ""
+
+    @property
+    def admin_uses_tls(self) -> bool:
+        return self.admin is not None and self.admin_door.uses_tls(self.admin)
 
     @property
     def name(self) -> str:
@@ -88,7 +217,7 @@ class ServeOptions:
         own name when others can have it. `localhost` says that no phone elsewhere can be served."""
         if self.public_name or self.demo:
             return self.public_name or LOCALHOST
-        hosts = {a.host for a in (self.phone_http, self.phone_https, self.phone_mtls) if a} - {"0.0.0.0", "::"}
+        hosts = {a.host for a in (self.phone_http, self.phone_https, self.phone_mtls) if a}.difference(_ANY)
         if len(hosts) == 1:
             return hosts.pop()
         name = socket.getfqdn()
@@ -103,9 +232,14 @@ def shipped_folder(name: str) -> Path:
 
 
 def parse_proxies(text: str) -> tuple[Network, ...]:
-    """`--trusted-proxies`: CIDRs, separated by commas. Raises Misconfigured."""
+    """`--trusted-proxies`. Raises Misconfigured."""
+    return parse_cidrs("--trusted-proxies", text)
+
+
+def parse_cidrs(option: str, text: str) -> tuple[Network, ...]:
+    """CIDRs, separated by commas. Raises Misconfigured naming the option."""
     try:
         networks = parse_networks([part.strip() for part in text.split(",") if part.strip()])
     except BadValue as error:
-        raise Misconfigured(f"--trusted-proxies: {error.reason}") from None
+        raise Misconfigured(f"{option}: {error.reason}") from None
     return tuple(map(ipaddress.ip_network, networks))

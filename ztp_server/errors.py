@@ -12,8 +12,10 @@
     │   ├── TooMany            asked too often; says when to come back
     │   └── ImportRefused      a CSV with bad rows; every row named
     ├── Misconfigured          the server cannot start like this: file, port, folder, database
+    │   └── ForgeableProxy     a proxy hands on what only it may say (CLI: exit code 2)
     ├── TemplateError          a template or vendor.toml is wrong; names file and line
     └── StoreUnavailable       the database cannot answer now
+        └── Damaged            one sealed value does not open; names its place
 
 A message never holds a secret: whoever raises names the field, not its value.
 """
@@ -110,6 +112,10 @@ class Misconfigured(ZtpError):
     """The server cannot start or go on like this; the message names the file, port or folder."""
 
 
+class ForgeableProxy(Misconfigured):
+    """A proxy hands on what a phone says of itself: anybody could be any phone."""
+
+
 class TemplateError(ZtpError):
     """A template or vendor.toml that cannot be used.
 
@@ -125,3 +131,8 @@ class TemplateError(ZtpError):
 
 class StoreUnavailable(ZtpError):
     """The database cannot answer now; nothing is known about the data."""
+
+
+class Damaged(StoreUnavailable):
+    """A sealed value does not open: its row was damaged, or moved, or the key is missing. The message names its place;
+    everything else can be read."""

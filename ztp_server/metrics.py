@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -22,12 +24,37 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "ztp_phone_connections", "Connections of phones, by how far they are", ("state",), registry=self.registry
+        )
+        self.failures = Counter(
+            "ztp_phone_failures",
+            "Requests in the name of a phone without a proof: noted, or beyond what is noted of one source",
+            ("noted",),
+            registry=self.registry,
+        )
+        self.enumerations = Counter(
+            "ztp_enumerations_suspected", "Times that somebody seemed to try MACs", registry=self.registry
+        )
+        self.shed = Counter(
+            "ztp_phone_connections_shed", "Connections and requests turned away", ("reason",), registry=self.registry
+        )
         self.template_problems = Gauge(
             "ztp_template_problems", "Template files left out of service", registry=self.registry
         )
         self.certificate_days = Gauge(
             "ztp_server_certificate_days", "Days until the server certificate expires", registry=self.registry
         )
+        self.knocks_left_out = Gauge(
+            "ztp_unknown_phone_requests_left_out",
+            "Requests in the name of unknown phones that were not written down because there were too many",
+            registry=self.registry,
+        )
+
+    def add_legacy_days(self, days: Callable[[], int]) -> None:
+        """How long old phones are served yet; there only where they are."""
+        gauge = Gauge("ztp_legacy_days_left", "Days until the legacy listener ends", registry=self.registry)
+        gauge.set_function(days)
 
     def observe(self, listener: str, vendor: str, status: int, size: int, seconds: float) -> None:
         self.requests.labels(listener, vendor or "unknown", str(status)).inc()

@@ -114,8 +114,11 @@ def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[
         unknown = set(rule.placeholders) - set(CAPTURES)
         if unknown:
             yield ("pattern", rule.pattern), f"no placeholder {{{unknown.pop()}}}; known: {', '.join(CAPTURES)}"
-    for pattern in (*vendor.user_agents, *([vendor.certificate.pattern] if vendor.certificate else [])):
+    for pattern in vendor.user_agents:
         yield from _pattern_problems(("user_agents",), pattern)
+    if vendor.certificate:
+        for pattern in (vendor.certificate.pattern, *vendor.certificate.generic):
+            yield from _pattern_problems(("certificate",), pattern)
     for number, model in enumerate(vendor.model):
         if model.family not in vendor.family:
             yield ("model", number, model.id), f"family {model.family!r} is not in this folder"

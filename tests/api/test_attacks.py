@@ -84,7 +84,7 @@ async def test_what_is_kept_of_a_request_with_a_key_cannot_be_tried_out_against_
 
 async def test_who_may_not_send_a_file_is_told_before_any_of_it_is_taken(rest: Rest) -> None:
     head = (
-        b"POST /api/v1/firmware?model=vvx-411&version=1&file_name=a HTTP/1.1\r\nHost: ztp\r\nConnection: close\r\n"
+        b"POST /api/v1/firmware?model=vvx-411&version=1&file_name=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         b"Authorization: Bearer viewer-token\r\nContent-Type: application/octet-stream\r\nContent-Length: 99\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection(*rest.url.removeprefix("http://").split(":"))
@@ -143,7 +143,7 @@ async def test_who_stops_reading_an_endless_answer_is_hung_up_on(
 
     async with rest_over(tmp_path, [routes]) as rest:
         _reader, writer = await asyncio.open_connection(*rest.url.removeprefix("http://").split(":"))
-        writer.write(b"GET /api/v1/endless HTTP/1.1\r\nHost: ztp\r\nAuthorization: Bearer viewer-token\r\n\r\n")
+        writer.write(b"GET /api/v1/endless HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer viewer-token\r\n\r\n")
         async with asyncio.timeout(20):
             await over.wait()
         writer.close()
@@ -162,4 +162,4 @@ async def test_a_client_that_says_nothing_is_hung_up_on(rest: Rest, monkeypatch:
     monkeypatch.setattr(server, "IDLE_SECONDS", 0.05)
     async with asyncio.timeout(20):
         assert await rest.raw(b"") == b""
-        assert await rest.raw(b"GET /api/v1/me HTTP/1.1\r\nHost: ztp\r\n") == b""
+        assert await rest.raw(b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\n") == b""

@@ -185,7 +185,7 @@ async def test_a_body_of_unknown_length_is_bounded_too(tried: Rest) -> None:
 async def test_a_body_that_does_not_come_is_not_waited_for(tried: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.05)
     answer = await tried.raw(
-        b"POST /api/v1/tried HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin-token\r\n"
+        b"POST /api/v1/tried HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin-token\r\n"
         b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
 

@@ -37,8 +37,19 @@ def test_paths_are_plural_nouns_with_dashes() -> None:
 
 
 def test_only_logging_in_takes_no_token() -> None:
-    assert {row["operationId"] for _, _, row in OPERATIONS if "security" in row} == {"login", "add_first_account"}
+    public = {row["operationId"] for _, _, row in OPERATIONS if "security" in row}
+    assert public == {"login", "open_session", "add_first_account"}
     assert all("401" in row["responses"] for _, _, row in OPERATIONS)
+
+
+def test_a_program_shows_a_token_and_a_browser_its_cookie() -> None:
+    schemes = openapi()["components"]["securitySchemes"]
+
+    assert openapi()["security"] == [{"token": []}, {"session": []}]
+    assert schemes["token"]["scheme"] == "bearer"
+    assert (schemes["session"]["in"], schemes["session"]["name"]) == ("cookie", "__Host-ztp")
+    # A browser may always be refused in the name of another page.
+    assert all("403" in row["responses"] for _, method, row in OPERATIONS if method != "get")
 
 
 def test_a_permission_that_is_named_is_one() -> None:

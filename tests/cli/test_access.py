@@ -41,6 +41,17 @@ def test_roles_count_at_the_sites_that_are_named(office: Any) -> None:
     assert row["roles"] == [{"role": "editor", "site": "madrid"}] and row["expires_at"] is None
 
 
+def test_who_logs_in_elsewhere_needs_no_password_and_can_be_linked_later(office: Any, ztp: Ztp, secret: str) -> None:
+    office("account", "add", "ana", "--oidc", "https://idp.example.net#4711", "--role", "viewer")
+    office("account", "add", "ben", "--password", secret)
+    assert json.loads(office("account", "show", "ana"))["external_id"] == "https://idp.example.net#4711"
+    assert "ana" in ztp("account", "edit", "ben", "--oidc", "https://idp.example.net#4711").complaint
+    assert "external_id" in ztp("account", "edit", "ben", "--oidc", "4711").complaint
+    office("account", "edit", "ana", "--oidc", "")
+    office("account", "edit", "ben", "--oidc", "https://idp.example.net#4711", "--name", "Ben")
+    assert json.loads(office("account", "show", "ana"))["external_id"] is None
+
+
 def test_an_account_is_added_changed_and_shown_without_its_password(office: Any, ztp: Ztp, secret: str) -> None:
     office("account", "add", "ana", "--name", HOSTILE_NAME, "--password", secret, "--role", "admin")
     assert ztp("account", "add", "ben", "--password", "@-", stdin=PASSWORD).code == 0

@@ -60,7 +60,7 @@ def test_the_list_of_phones_in_json_is_that_of_the_design_page_without_passwords
             {"type": "blf", "value": "1002", "label": "Sales"},
             {"type": "speed_dial", "value": "+34600000000", "label": "Home"},
         ],
-        "user": None, "standalone": False, "remote_address": None, "revision": 2,
+        "user": None, "standalone": False, "remote_address": None, "proofs": None, "revision": 2,
     }  # fmt: skip
 
 

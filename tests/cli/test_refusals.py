@@ -119,7 +119,7 @@ def test_a_bad_value_is_named_with_what_it_must_be(refused: Refused, assignment:
         (["site", "add", "Madrid"], "id: 'Madrid' is not an id"),
         (["site", "add", "madrid"], "site madrid exists already"),
         (["site", "edit", "madrid", "--set", "networks=10.0.0.1/8"], "networks: '10.0.0.1/8' is not a network"),
-        (["site", "edit", "madrid", "--set", "proofs=magic"], "proofs: 'magic' is none of certificate, network"),
+        (["site", "edit", "madrid", "--set", "proofs=magic"], "proofs: 'magic' is none of certificate, token"),
         (["site", "edit", "madrid", "--set", "plain_secrets=perhaps"], "plain_secrets: must be on or off"),
         (["site", "edit", "paris"], "no site paris"),
         (["site", "remove", "madrid"], "site madrid is in use by 1 phone"),

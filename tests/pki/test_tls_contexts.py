@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from ztp_server.errors import Misconfigured
 from ztp_server.pki.authority import ServerFiles
-from ztp_server.pki.contexts import https_context, mtls_context
+from ztp_server.pki.contexts import expired_context, https_context, legacy_context, mtls_context
 
 Make = Callable[..., Any]
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -171,3 +171,38 @@ def test_what_a_context_refuses_and_keeps(server_files: ServerFiles) -> None:
     assert context.security_level == 2
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+def test_expired_takes_an_expired_phone_of_a_listed_ca_and_of_no_other(
+    server_files: ServerFiles, client: Make, mint: Make, shake_hands: Make
+) -> None:
+    dead = mint("Maker CA", ca=True, days=-1)
+    context = expired_context(server_files, [dead.trusted_as("acme")])
+
+    assert shake_hands(context, client(mint(MAC, dead, days=-1))).server.getpeercert(True)
+    for stranger, reason in ((mint(MAC, mint("Maker CA", ca=True), days=-1), "VERIFY_FAILED"), (None, "DID_NOT_RETURN")):
+        with pytest.raises(ssl.SSLError, match=reason):
+            shake_hands(context, client(stranger))
+
+
+def test_legacy_asks_for_a_certificate_once_it_has_cas(
+    server_files: ServerFiles, client: Make, mint: Make, shake_hands: Make
+) -> None:
+    maker = mint("Old CA", ca=True)
+    asking = legacy_context(server_files, [maker.trusted_as("acme")])
+
+    assert shake_hands(legacy_context(server_files, None), client(mint(MAC, maker))).server.getpeercert(True) is None
+    assert shake_hands(asking, client(mint(MAC, maker))).server.getpeercert(True)
+    for context in (asking, legacy_context(server_files, [])):  # and with CAs that do not count it goes on asking
+        with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE|CERTIFICATE_VERIFY_FAILED"):
+            shake_hands(context, client())
+
+
+def test_what_the_legacy_context_refuses_and_keeps(server_files: ServerFiles) -> None:
+    context = legacy_context(server_files, None)
+    suites = {suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"}
+
+    assert context.security_level == 0 and context.maximum_version == ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_SSLv3 and context.options & ssl.OP_NO_RENEGOTIATION
+    assert "AES128-SHA" in suites and "ECDHE-RSA-AES128-SHA" in suites
+    assert not any(word in suite for suite in suites for word in ("NULL", "ADH", "AECDH", "PSK", "SRP", "EXP", "RC4"))

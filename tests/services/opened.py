@@ -60,6 +60,8 @@ def there_or_new(folder: Path) -> Path:
 async def open_data(data: Path, database: str = "") -> Services:
     """The services of a data folder, at an address as if it had been served before."""
     options = DataOptions(data, database)
-    services = await open_services(data, options.database_url, shipped_folder("templates"), options.own_templates)
+    services = await open_services(
+        data, options.database_url, shipped_folder("templates"), options.own_templates, options.makers
+    )
     services.address.server = SERVER
     return services

@@ -291,8 +291,13 @@ async def test_a_burst_of_failures_is_one_record_that_repeats_nothing_but_a_know
         for _ in range(8):
             with pytest.raises((LoginRefused, TooMany)):
                 await ana.logins.login(account, "wrong", "192.0.2.1")
+    await ana.logins.note_failures()
     failed = [r for r in await audited(ana) if r.action == "login.failed"]
-    assert [(r.subject, r.address) for r in failed] == [("account:ana", "192.0.2.1"), ("account", "192.0.2.1")]
+    assert [(r.subject, r.address, dict(r.after)) for r in failed] == [
+        ("account:ana", "192.0.2.1", {"failures": 5}),
+        ("account", "192.0.2.1", {"failures": 5}),
+        ("account", "", {"failures": 0, "turned_away": 6}),
+    ]
 
 
 def test_the_wait_doubles_and_ends() -> None:

@@ -68,7 +68,13 @@ def _managed(draw: Any) -> Phone:
     lines = tuple(draw(st.lists(_LINE, max_size=3)))
     keys = tuple(draw(st.lists(_key(len(lines)), max_size=4)))
     own = draw(_SETTINGS)
-    return Phone(draw(_NAME), "", "vvx-411", "madrid", "vvx-standard", lines=lines, line_keys=keys, settings=own)
+    return Phone(
+        *(draw(_NAME), "", "vvx-411", "madrid", "vvx-standard"),
+        lines=lines,
+        line_keys=keys,
+        settings=own,
+        proofs=draw(st.sampled_from([None, (), ("token",), ("certificate", "network")])),
+    )
 
 
 _UNMANAGED = st.builds(
@@ -170,8 +176,8 @@ def test_export_and_import_again_changes_nothing(offices: Offices, phones: list[
 async def test_the_columns_are_those_of_the_widest_phone(office: Services) -> None:
     await office.phones.edit(ADMIN, VVX, {}, {"rtp_dscp": "40", "custom.a.b": "x"})
     header = (await exported(office)).decode().split("\r\n")[0].split(",")
-    assert header[:8] == ["id", "name", "category", "hardware_id", "model", "site", "base_settings", "user"]
-    assert header[8:14] == [f"line1_{n}" for n in ("user", "auth_user", "password", "display_name", "label", "shared")]
+    assert header[:9] == ["id", "name", "category", "hardware_id", "model", "site", "base_settings", "user", "proofs"]
+    assert header[9:15] == [f"line1_{n}" for n in ("user", "auth_user", "password", "display_name", "label", "shared")]
     assert [name for name in header if name.startswith("line") and name.endswith("user")][-1] == "line2_auth_user"
     assert header[-4:] == ["key4_label", "remote_address", "settings.custom.a.b", "settings.rtp_dscp"]
 

@@ -24,7 +24,9 @@ from ztp_server.domain.access import PERMISSIONS, ROLES, SHARED_VIEWS, Actor, gr
 from ztp_server.domain.account import RoleGrant
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, LineChange, Phone
+from ztp_server.domain.unknown_phone import UnknownPhone
 from ztp_server.errors import BadValue, Forbidden, ImportRefused, NotFound, Refused
+from ztp_server.services.archive import Manifest
 from ztp_server.services.opening import Services
 from ztp_server.services.phone_import import Order
 from ztp_server.services.phone_selection import Selection
@@ -124,6 +126,23 @@ TABLE: dict[str, Needs] = {
     "annotations.annotate": needs(
         "phones:view phones:reveal", lambda s, who: s.annotations.annotate(who, VVX, None, True)
     ),
+    "phone_proofs.show": needs("phones:view", lambda s, who: s.phone_proofs.show(who, VVX)),
+    **{
+        f"phone_proofs.{name}": needs("phones:view phones:approve", call)
+        for name, call in {
+            "new_token": lambda s, who: s.phone_proofs.new_token(who, VVX),
+            "remove_token": lambda s, who: s.phone_proofs.remove_token(who, VVX, "steady"),
+            "open_window": lambda s, who: s.phone_proofs.open_window(who, VVX),
+            "close_window": lambda s, who: s.phone_proofs.close_window(who, VVX),
+            "set_digest": lambda s, who: s.phone_proofs.set_digest(who, VVX),
+            "remove_digest": lambda s, who: s.phone_proofs.remove_digest(who, VVX),
+        }.items()
+    },
+    "phone_proofs.reveal_digest": needs(
+        "phones:view phones:reveal", lambda s, who: s.phone_proofs.reveal_digest(who, VVX, "why")
+    ),
+    "phone_proofs.block": needs("phones:view phones:edit", lambda s, who: s.phone_proofs.block(who, VVX)),
+    "phone_proofs.unblock": needs("phones:view phones:edit", lambda s, who: s.phone_proofs.unblock(who, VVX)),
     "phone_import.submit": needs(
         "phones:add", lambda s, who: s.phone_import.submit(who, Order("x.csv"), [CSV]), cut=True
     ),
@@ -149,6 +168,11 @@ TABLE: dict[str, Needs] = {
     "audit.page": needs("audit:view", lambda s, who: s.audit.page(who)),
     "audit.verify": needs("audit:view", lambda s, who: s.audit.verify(who)),
     "events.page": needs("audit:view", lambda s, who: s.events.page(who)),
+    "backups.make": needs("server:maintain", lambda s, who: s.backups.make(who, s.file.with_name("backup"), LOCK)),
+    "backups.note_restored": needs("server:maintain", lambda s, who: s.backups.note_restored(who, MANIFEST)),
+    "keys.show": needs("server:maintain", lambda s, who: s.keys.show(who)),
+    "keys.rotate": needs("server:maintain", lambda s, who: s.keys.rotate(who)),
+    "keys.rotate_wrapping": needs("server:maintain", lambda s, who: s.keys.rotate_wrapping(who)),
     "jobs.get": needs("jobs:view", lambda s, who: s.jobs.get(who, s.job)),
     "jobs.items": needs("jobs:view", lambda s, who: s.jobs.items(who, s.job)),
     "jobs.stop": needs("jobs:view jobs:stop", lambda s, who: s.jobs.stop(who, s.job)),
@@ -168,6 +192,25 @@ TABLE: dict[str, Needs] = {
         named=True,
     ),
     "phone_bulk.remove": needs("phones:view phones:delete", lambda s, who: s.phone_bulk.remove(who, ONE), named=True),
+    "unknown_phones.page": needs("phones:approve", lambda s, who: _seen(s.unknown_phones.page(who)), cut=True),
+    "unknown_phones.deny": needs("phones:approve", lambda s, who: s.unknown_phones.deny(who, KNOCKED), cut=True),
+    "unknown_phones.forget": needs("phones:approve", lambda s, who: s.unknown_phones.forget(who, KNOCKED), cut=True),
+    "unknown_phones.approve": needs(
+        "phones:approve phones:add", lambda s, who: s.unknown_phones.approve(who, KNOCKED, "madrid", "vvx-standard")
+    ),
+    "unknown_phones.approve_many": needs(
+        "phones:approve phones:add",
+        lambda s, who: s.unknown_phones.approve_many(who, [KNOCKED], "madrid", "vvx-standard"),
+    ),
+    "approval_rules.page": needs("trust:view", lambda s, who: s.approval_rules.page(who)),
+    "approval_rules.get": needs("trust:view", lambda s, who: s.approval_rules.get(who, "lobby")),
+    "approval_rules.add": needs(
+        "trust:edit phones:approve phones:add", lambda s, who: s.approval_rules.add(who, "new", LOBBY)
+    ),
+    "approval_rules.edit": needs(
+        "trust:edit phones:approve phones:add", lambda s, who: s.approval_rules.edit(who, "lobby", {"most": 2})
+    ),
+    "approval_rules.remove": needs("trust:edit", lambda s, who: s.approval_rules.remove(who, "lobby")),
     "users.page": needs("users:view", lambda s, who: s.users.page(who)),
     "users.get": needs("users:view", lambda s, who: s.users.get(who, "eva")),
     "users.phones": needs("users:view", lambda s, who: s.users.phones(who, "eva")),
@@ -192,7 +235,11 @@ TABLE: dict[str, Needs] = {
     "tokens.revoke": needs("accounts:edit", lambda s, who: s.tokens.revoke(who, "ci")),
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KNOCKED = "0004f2888888"
+LOBBY = {"site": "madrid", "base_settings": "vvx-standard", "most": 1}
 ONE = Selection((VVX,))
+LOCK = SimpleNamespace(lock=lambda: ({}, b"k" * 32))
+MANIFEST = Manifest("2026-01-01T00:00:00+00:00", "1", "0007", True, True)
 CHANGE = {"settings": {"rtp_port_start": 5000}}
 
 # Methods that take nobody's permission, and why.
@@ -209,6 +256,7 @@ FREE = {
     "jobs.resume": "jobs:stop and all that the job was made with (tests of jobs)",
     "jobs.undo": "as above",
     "logins.logout": "of one's own session",
+    "logins.session": "as above",
 }
 
 
@@ -284,6 +332,12 @@ async def _filled(services: Services, folder: Path) -> dict[str, Any]:
     gone = (await services.phones.add(ADMIN, sample_phone("0004f2666666"))).phone
     await services.phones.remove(ADMIN, gone.id)
     job = await services.phone_bulk.edit(ADMIN, ONE, CHANGE)
+    await services.approval_rules.add(ADMIN, "lobby", LOBBY)
+    await services.phone_proofs.open_window(ADMIN, VVX)
+    await services.phone_proofs.set_digest(ADMIN, VVX)
+    async with services.store.write() as session:
+        now = datetime.now(UTC)
+        await session.unknown_phones.keep([UnknownPhone(KNOCKED, now, now, "poly", "vvx-411")])
     more = {"desk": added.phone.id, "removed": gone.id, "image": images[0], "file": folder / "image", "job": job.id}
     return more
 
@@ -303,6 +357,12 @@ async def _nothing_given(answer: Any) -> str:
     if "given no" not in str(refused.value):
         raise refused.value
     return "nothing"
+
+
+async def _seen(page: Any) -> str:
+    """Unknown phones are of no site yet: whoever approves at some site sees them all."""
+    found, _ = await page
+    return f"{len(found)} seen"
 
 
 async def _items(page: Any) -> Any:

@@ -52,7 +52,7 @@ async def test_what_is_kept_of_a_removed_phone_is_sealed(office: Services, data:
     with sqlite3.connect(data / "ztp.db") as database:
         (record,) = database.execute("SELECT record FROM removed_phones").fetchone()
     database.close()
-    assert record.startswith("v1:") and "1001" not in record and HOSTILE_PASSWORD not in record
+    assert record.startswith("v2:1:") and "1001" not in record and HOSTILE_PASSWORD not in record
 
 
 async def test_the_address_of_a_removed_phone_is_free_and_then_it_cannot_come_back(office: Services) -> None:

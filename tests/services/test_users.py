@@ -26,7 +26,7 @@ async def test_a_user_is_kept_as_written_with_passwords_sealed(eva: Services) ->
     assert HOSTILE_PASSWORD not in str(user_view(user)) + repr(user)
     async with eva.store.database.reading() as connection:
         stored = (await connection.exec_driver_sql("SELECT password FROM user_lines")).all()
-    assert all(row.password.startswith("v1:") for row in stored)
+    assert all(row.password.startswith("v2:1:") for row in stored)
 
 
 async def test_a_line_keeps_its_password_when_none_is_given(eva: Services) -> None:

@@ -1,17 +1,20 @@
-"""Who is asking: the bearer token of a request, resolved; and whether they ask too often."""
+"""Who is asking: a request's bearer token, or the cookie of a browser, resolved; and whether they ask too often."""
 
 from __future__ import annotations
 
 import math
 import re
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from aiohttp import web
 
 from ztp_server.api import limits
+from ztp_server.api.browser import check_page, cookie_of
 from ztp_server.api.problems import CHALLENGE, Unanswered
 from ztp_server.domain.access import Actor
+from ztp_server.domain.site import Network
 
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]{1,512}) *")
 
@@ -26,24 +29,30 @@ class Access(Protocol):
 class Gate:
     """Lets those in who have a token and do not ask too often."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, trusted_proxies: Sequence[Network] = ()) -> None:
         self._access = access
+        self._trusted_proxies = trusted_proxies
         self._actors = limits.Buckets(limits.ACTOR_RATE, limits.ACTOR_BURST)
         self._failures = limits.Buckets(limits.FAILURE_RATE, limits.FAILURE_BURST)
 
-    async def admit(self, request: web.Request, address: str) -> Actor:
-        """Raises Unanswered 401 and 429."""
+    async def admit(self, request: web.Request, address: str) -> tuple[Actor, str]:
+        """Who asks, and the text of their session where it is a browser's cookie that says so, else nothing. With an
+        Authorization header that alone counts: a program may have a cookie jar. Raises Unanswered 401, 403 and 429."""
         given = request.headers.getall("Authorization", [])
         found = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
-        actor = await self._access.authenticate(found[1], address) if found else None
+        session = "" if given else cookie_of(request)
+        token = found[1] if found else session
+        actor = await self._access.authenticate(token, address) if token else None
         if actor is None:
             # A right token is always let in, so that nobody is locked out by others behind the same address.
             self._count(self._failures, address)
             error = ', error="invalid_token"' if given else ""
-            said = "needs a valid token: Authorization: Bearer …"
+            said = "needs a valid token: Authorization: Bearer …, or the cookie of a session that is not over"
             raise Unanswered(401, said, headers={"WWW-Authenticate": CHALLENGE + error})
+        if session:
+            check_page(request, session, self._trusted_proxies)
         self._count(self._actors, actor.name)
-        return actor
+        return actor, session
 
     def stranger(self, address: str) -> Actor:
         """Somebody without a token, for what takes none: they may nothing. Raises Unanswered 429."""

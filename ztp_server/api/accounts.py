@@ -36,6 +36,7 @@ class AccountRecord(Answer):
     id: str
     name: str
     enabled: bool
+    external_id: str | None
     roles: list[GrantRecord]
     created_at: str
     revision: int
@@ -48,11 +49,13 @@ class AccountDetails(AccountRecord):
 
 
 class NewAccount(Body):
-    """Left out, the name is the id. A password has 12 characters or more."""
+    """Left out, the name is the id. A password has 12 characters or more. `external_id` is who it is to a provider of
+    OpenID Connect, `https://idp.example.net#4711`: issuer and subject; then it needs no password."""
 
     id: str = Field(max_length=64)
     name: str = Field("", max_length=255)
-    password: str = Field(max_length=1024)
+    password: str = Field("", max_length=1024)
+    external_id: str = Field("", max_length=255)
     roles: list[GrantBody] = Field([], max_length=1000)
 
 
@@ -66,10 +69,11 @@ class FirstAccount(Body):
 
 
 class AccountPatch(Body):
-    """What is to change. Roles replace."""
+    """What is to change. Roles replace. An `external_id` of null: logs in here only."""
 
     name: str | None = Field(None, max_length=255)
     enabled: bool | None = None
+    external_id: str | None = Field(None, max_length=255)
     roles: list[GrantBody] | None = Field(None, max_length=1000)
 
 
@@ -99,15 +103,17 @@ class LoginRecord(Answer):
 async def login(call: Call, body: LoginBody) -> Any:
     """Log in.
 
-    The token is good for 8 hours. Whoever fails too often has to wait: 429 says how long."""
+    The token is good for 8 hours, or until nobody used it for 60 minutes. Whoever fails too often has to
+    wait: 429 says how long."""
     text, token = await call.services.logins.login(body.account, body.password, call.who.address)
     return {"token": text, "account": token.account, "expires_at": token.expires_at}
 
 
 @routes.post("/logout", repeatable=True)
-async def logout(call: Call) -> None:
+async def logout(call: Call) -> Any:
     """Log out: the token of this request ends, if it is one of a login."""
     await call.services.logins.logout(call.who)
+    return Reply(session="" if call.session else None)
 
 
 @routes.get("/accounts", answer=Page[AccountRecord], permission="accounts:view")
@@ -124,7 +130,9 @@ async def add_account(call: Call, body: NewAccount) -> Any:
 
     Nobody gives a role that allows more than they may themselves."""
     given = grants(body.roles)
-    account = await call.services.accounts.add(call.who, body.id, body.name, body.password, given)
+    account = await call.services.accounts.add(
+        call.who, body.id, body.name, body.password, given, external_id=body.external_id
+    )
     return Reply(account_view(account), location=f"/accounts/{account.id}")
 
 
@@ -151,8 +159,14 @@ async def edit_account(call: Call, id: str, body: AccountPatch) -> Any:
     It counts from the next request on. A disabled account is logged out. The last one that may do everything stays."""
     refuse_null(call, "name", "enabled")
     given = grants(body.roles or []) if "roles" in call.given else None
+    elsewhere = (body.external_id or "") if "external_id" in call.given else None
     account = await call.services.accounts.edit(
-        call.who, id, name=body.name, enabled=body.enabled, roles=given, revision=call.revision
+        *(call.who, id),
+        name=body.name,
+        enabled=body.enabled,
+        roles=given,
+        external_id=elsewhere,
+        revision=call.revision,
     )
     return account_view(account)
 

@@ -15,10 +15,11 @@ def client_address(request: web.BaseRequest, trusted_proxies: Sequence[Network])
     counted by, and proves nothing."""
     address = (request.remote or "").partition("%")[0]
     hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", []) for hop in header.split(",")]
-    while hops and _is_among(address, trusted_proxies) and is_address(hops[-1]):
+    while hops and is_among(address, trusted_proxies) and is_address(hops[-1]):
         address = hops.pop()
     return address
 
 
-def _is_among(address: str, networks: Sequence[Network]) -> bool:
+def is_among(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address is in one of some networks."""
     return is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)

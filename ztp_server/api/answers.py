@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from ztp_server.api.bodies import IDLE_SECONDS
+from ztp_server.api.browser import session_cookie
 from ztp_server.api.conditions import etag_of, is_unchanged
 from ztp_server.api.operation import Operation, Raw, Reply
 from ztp_server.api.problems import problem
@@ -31,6 +32,8 @@ def answer_of(request: web.Request, row: Operation, given: Any) -> web.Response:
     reply = given if isinstance(given, Reply) else Reply(given)
     status = reply.status or row.status
     headers = {"Location": BASE + reply.location} if reply.location else {}
+    if reply.session is not None:
+        headers["Set-Cookie"] = session_cookie(reply.session)
     if reply.value is None:
         return web.Response(status=status, headers=headers)
     body = encoded(reply.value)

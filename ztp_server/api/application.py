@@ -10,8 +10,10 @@ from aiohttp import web
 
 from ztp_server.api import (
     accounts,
+    approval_rules,
     audit,
     base_settings,
+    device_cas,
     firmware,
     jobs,
     me,
@@ -22,20 +24,26 @@ from ztp_server.api import (
     phone_lines,
     phone_list,
     phone_parts,
+    phone_proofs,
     phone_why,
     phones,
     roles,
+    session,
     settings,
     sites,
     tokens,
+    unknown_phones,
     users,
 )
 from ztp_server.api.access import Access
 from ztp_server.api.answers import VERSION, encoded
 from ztp_server.api.door import RestDoor
-from ztp_server.api.health import health_app
+from ztp_server.api.health import health_routes
+from ztp_server.api.hosts import HostNames
+from ztp_server.api.oidc import OidcDoor
 from ztp_server.api.openapi import document
 from ztp_server.api.operation import Routes
+from ztp_server.api.outermost import outermost
 from ztp_server.api.page import page_routes, to_page
 from ztp_server.domain.site import Network
 from ztp_server.log import RequestLog
@@ -44,6 +52,7 @@ from ztp_server.services.opening import Services
 
 # Every noun, in the order of the documentation.
 NOUNS = (
+    session.routes,
     me.routes,
     models.routes,
     settings.routes,
@@ -54,10 +63,14 @@ NOUNS = (
     phones.routes,
     phone_lines.routes,
     phone_parts.routes,
+    phone_proofs.routes,
     phone_history.routes,
     phone_why.routes,
     phone_bulk.routes,
     phone_import.routes,
+    unknown_phones.routes,
+    approval_rules.routes,
+    device_cas.routes,
     jobs.routes,
     users.routes,
     accounts.routes,
@@ -75,8 +88,11 @@ def admin_app(
     scratch: Path,
     trusted_proxies: Iterable[Network] = (),
     nouns: Sequence[Routes] = NOUNS,
+    hosts: HostNames | None = None,
+    oidc: OidcDoor | None = None,
 ) -> web.Application:
-    """Everything the admin listener answers. `scratch` is a folder for uploads while they come in."""
+    """Everything the admin listener answers. `scratch` is a folder for uploads while they come in; `hosts` are the
+    names it is asked by (none given: those of this machine to itself)."""
     door = RestDoor(services, access, requests, scratch, trusted_proxies)
     described = cache(lambda: encoded(document(nouns)))
 
@@ -85,7 +101,8 @@ def admin_app(
 
     rest = web.Application(middlewares=[door.guard])
     rest.add_routes([web.get(f"{VERSION}/openapi.json", openapi), *page_routes(), *door.routes(nouns)])
-    app = health_app(services, metrics)
+    app = web.Application(middlewares=[outermost(hosts or HostNames())])
+    app.add_routes([*health_routes(services, metrics), *(oidc.routes() if oidc else ())])
     app.router.add_get("/api", to_page)
     app.add_subapp("/api", rest)
     return app

@@ -21,11 +21,12 @@ from ztp_server.api.access import Access, Gate
 from ztp_server.api.addresses import client_address
 from ztp_server.api.answers import BASE, VERSION, again, answer_of, written
 from ztp_server.api.bodies import is_storable, parse_json, read_body, read_upload, refuse_body
+from ztp_server.api.browser import check_confidential, check_same_origin
 from ztp_server.api.conditions import wanted_revision
 from ztp_server.api.limits import AT_ONCE
 from ztp_server.api.methods import by_precision, methods_of
 from ztp_server.api.operation import Call, Operation, Routes
-from ztp_server.api.problems import SERVER, Unanswered, field_problems, problem, problem_of
+from ztp_server.api.problems import Unanswered, field_problems, problem, problem_of
 from ztp_server.api.queries import parse_query
 from ztp_server.domain.access import Actor
 from ztp_server.domain.site import Network
@@ -33,13 +34,6 @@ from ztp_server.errors import BadValue, Forbidden, ZtpError
 from ztp_server.log import RequestLog
 from ztp_server.services.idempotency import FIELD
 from ztp_server.services.opening import Services
-
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Server": SERVER,
-}
 
 _NUMBER = web.RequestKey("number", str)
 _ACTOR = web.RequestKey("actor", str)
@@ -59,7 +53,7 @@ class RestDoor:
         trusted_proxies: Iterable[Network] = (),
     ) -> None:
         self._services = services
-        self._gate = Gate(access)
+        self._gate = Gate(access, tuple(trusted_proxies))
         self._requests = requests
         self._scratch = scratch
         self._trusted_proxies = tuple(trusted_proxies)
@@ -76,12 +70,11 @@ class RestDoor:
     async def guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Every answer below /api: errors become problems, every answer its headers, every request its log line."""
+        """Every answer below /api: errors become problems, every request has its number and log line."""
         started = time.perf_counter()
         number = request[_NUMBER] = secrets.token_hex(8)
         response = await self._guarded(request, handler)
-        for name, value in (_HEADERS | {"X-Request-Id": number}).items():
-            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = number
         body = getattr(response, "body", None)
         self._requests.write(
             {
@@ -122,7 +115,7 @@ class RestDoor:
     def _handler(self, row: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             address = client_address(request, self._trusted_proxies)
-            who = self._gate.stranger(address) if row.public else await self._gate.admit(request, address)
+            who, session = await self._admit(request, row, address)
             request[_ACTOR] = who.name
             arguments: dict[str, Any] = dict(request.match_info)
             if not all(is_storable(text) for text in arguments.values()):
@@ -133,7 +126,7 @@ class RestDoor:
                 raise Unanswered(
                     422, "no parameters here", [(name[:64], "is not known here") for name in request.query]
                 )
-            call = Call(who, self._services)
+            call = Call(who, self._services, session=session)
             if row.upload or row.body:
                 _refuse_in_vain(who, row)
             if row.upload:
@@ -143,6 +136,16 @@ class RestDoor:
             return await self._with_body(request, row, call, arguments)
 
         return handle
+
+    async def _admit(self, request: web.Request, row: Operation, address: str) -> tuple[Actor, str]:
+        """Who asks, and their browser's session, if it is one."""
+        if not row.public:
+            return await self._gate.admit(request, address)
+        who = self._gate.stranger(address)
+        if row.browser:
+            check_confidential(request, self._trusted_proxies)
+            check_same_origin(request, self._trusted_proxies, required=False)
+        return who, ""
 
     async def _with_body(
         self, request: web.Request, row: Operation, call: Call, arguments: dict[str, Any]

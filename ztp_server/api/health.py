@@ -10,8 +10,8 @@ from ztp_server.metrics import Metrics
 from ztp_server.services.opening import Services
 
 
-def health_app(services: Services, metrics: Metrics) -> web.Application:
-    """The application of the admin listener."""
+def health_routes(services: Services, metrics: Metrics) -> list[web.RouteDef]:
+    """Their routes."""
 
     async def healthz(_request: web.Request) -> web.Response:
         problems = [f"{p.file}:{p.line}: {p.reason}" for p in services.templates.snapshot.problems]
@@ -25,6 +25,4 @@ def health_app(services: Services, metrics: Metrics) -> web.Application:
     async def show_metrics(_request: web.Request) -> web.Response:
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", show_metrics)])
-    return app
+    return [web.get("/healthz", healthz), web.get("/metrics", show_metrics)]

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from ztp_server import __version__
 from ztp_server.api.answers import BASE
+from ztp_server.api.browser import COOKIE, CSRF_HEADER
 from ztp_server.api.operation import Operation, Routes
 from ztp_server.api.problems import MEDIA
 from ztp_server.api.queries import is_list
@@ -20,22 +21,35 @@ from ztp_server.services.idempotency import FIELD
 _REF = "#/components/schemas/{model}"
 _ABOUT = """\
 Everything that administrators do, for their scripts. Make a token on the server with
-`ztp token create --name ci --role admin` and send it as `Authorization: Bearer …`.
+`ztp token create --name ci --role admin` and send it as `Authorization: Bearer …`. Pages in a browser have a session
+instead: `POST /api/v1/session` sets its cookie.
 
 Lists come in parts: send `next_cursor` back as `cursor` until it is null. A `PATCH` is a merge (RFC 7396): what is left
 out stays, null resets, a list replaces. Send the `ETag` of what you read as `If-Match`, and a change of something that
 another has changed meanwhile is refused with 412. Send an `Idempotency-Key` with a `POST`, and it is done once however
 often it is sent. A refusal is `application/problem+json` and names the fields."""
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token: `ztp token create --name ci --role admin`"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": f"What a browser sends when somebody has logged in (`POST {BASE}/session`). A request that "
+        f"changes something needs the header `{CSRF_HEADER}` as well, with the `csrf_token` of `GET {BASE}/session`, "
+        "and an `Origin` of this server. Beside an `Authorization` header the cookie does not count.",
+    },
+}
 _SAID = {
     400: "The request cannot be read",
-    401: "No token, or none that is valid",
-    403: "The token has not the permission",
+    401: "No token and no session, or none that is valid",
+    403: "The permission is missing; or a browser asks in the name of another page",
     404: "Nothing of that name, or nothing that this token may see",
     408: "The body did not come",
     409: "It exists already, is in use, or is being done",
     412: "It is another by now: read it again",
     413: "The body is too large",
     415: "Not a media type that is taken here",
+    421: "This server has not the name it is asked by",
     422: "A field holds what it must not; `errors` names each",
     429: "Too many requests: see Retry-After",
     500: "The server failed",
@@ -51,7 +65,6 @@ def document(nouns: Iterable[Routes]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for row in rows:
         paths.setdefault(BASE + row.path, {})[row.method.lower()] = _operation(row, refs)
-    token = {"type": "http", "scheme": "bearer", "description": "A token: `ztp token create --name ci --role admin`"}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -61,11 +74,11 @@ def document(nouns: Iterable[Routes]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": []}],
         "tags": [{"name": tag, "description": about} for tag, about in _tags(nouns).items()],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": token},
+            "securitySchemes": _SCHEMES,
             "schemas": schemas,
             "responses": {_name(status): _refusal(status) for status in _SAID},
         },
@@ -177,12 +190,15 @@ def _good(row: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
         found["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "Names this state of it."}}
     if row.status == 201:
         found["headers"] = {"Location": {"schema": {"type": "string"}, "description": "Where it is."}}
+    if row.browser:
+        said = {"schema": {"type": "string"}, "description": f"The cookie `{COOKIE}`."}
+        found.setdefault("headers", {})["Set-Cookie"] = said
     return found
 
 
 def _refusals(row: Operation) -> dict[str, Any]:
-    statuses = {400, 401, 422, 429, 500, 503, *row.refusals}
-    if row.permissions:
+    statuses = {400, 401, 421, 422, 429, 500, 503, *row.refusals}
+    if row.permissions or row.changes:
         statuses.add(403)
     if row.path_names:
         statuses.add(404)

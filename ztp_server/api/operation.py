@@ -22,7 +22,8 @@ H = TypeVar("H", bound=Handler)
 @dataclass(frozen=True, slots=True)
 class Call:
     """What every handler is given. `revision` is the one an If-Match names, None without. `given` are the fields of
-    a JSON body that were there, as they were written: null is not the same as left out."""
+    a JSON body that were there, as they were written: null is not the same as left out. `session` is the text of the
+    session that a browser's cookie showed, empty where a token did."""
 
     who: Actor
     services: Services
@@ -30,15 +31,18 @@ class Call:
     given: Mapping[str, Any] = field(default_factory=dict)
     upload: IO[bytes] | None = None
     content_type: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that is more than its JSON. `location` is a path below /api/v1. `status` 0: as the row says."""
+    """An answer that is more than its JSON. `location` is a path below /api/v1. `status` 0: as the row says. `session`
+    is what a browser is to send as its cookie from now on; empty: none any more."""
 
     value: Any = None
     status: int = 0
     location: str = ""
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Upload:
 class Operation:
     """One method of one path. `answer` is a model (None: no content) or, for what is no JSON, its media type. A
     `public` one takes no token: it is how people get one. A `repeatable` one (a question, say) does no more when
-    it comes twice."""
+    it comes twice. One for a `browser` answers with a cookie."""
 
     method: str
     path: str
@@ -77,6 +81,7 @@ class Operation:
     refusals: tuple[int, ...]
     public: bool
     repeatable: bool
+    browser: bool
 
     @property
     def id(self) -> str:
@@ -159,6 +164,7 @@ class Routes:
         refusals: tuple[int, ...] = (),
         public: bool = False,
         repeatable: bool = False,
+        browser: bool = False,
     ) -> Callable[[H], H]:
         permissions = (permission,) if isinstance(permission, str) else permission
         unknown = set(permissions) - set(PERMISSIONS)
@@ -171,6 +177,7 @@ class Routes:
                 *(method, path, self.tag, handler, answer, good),
                 *(permissions, revised, upload, largest, refusals, public),
                 repeatable=repeatable,
+                browser=browser,
             )
             self.operations.append(row)
             return handler

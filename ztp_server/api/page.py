@@ -7,8 +7,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ztp_server.api.problems import SERVER
-
 _FOLDER = Path(__file__).parent / "page"
 _TYPES = {
     "index.html": "text/html; charset=utf-8",
@@ -23,7 +21,6 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
     # Kept by the browser, and asked for anew each time: after an upgrade nobody sees the old page.
     "Cache-Control": "no-cache",
 }
@@ -36,7 +33,7 @@ def page_routes() -> list[web.RouteDef]:
 
 async def to_page(_request: web.Request) -> web.Response:
     """/api without its slash."""
-    return web.Response(status=308, headers={"Location": "/api/", "Server": SERVER})
+    return web.Response(status=308, headers={"Location": "/api/"})
 
 
 def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -11,9 +11,11 @@ from pydantic import Field
 from ztp_server.api.jobs import JobRecord, accepted
 from ztp_server.api.operation import Call, Raw, Routes, Upload
 from ztp_server.api.shapes import Flag, Query
+from ztp_server.services.import_file import LARGEST_FILE
 from ztp_server.services.import_report import job_report
 from ztp_server.services.jobs import FILE_PART
-from ztp_server.services.phone_import import LARGEST_FILE, Order
+from ztp_server.services.phone_import import Order
+from ztp_server.services.windows import MOST_MINUTES
 
 routes = Routes("CSV", "Phones as a table: imported, exported, and what became of each row.")
 
@@ -28,6 +30,12 @@ class ImportQuery(Query):
     )
     dry_run: Flag = Field("false", description="Check everything, change nothing.")
     partial: Flag = Field("false", description="Take the good rows of a file that has bad ones.")
+    open_window: int = Field(
+        0,
+        ge=0,
+        le=MOST_MINUTES,
+        description="Open a provisioning window of so many minutes for each new phone: needs phones:approve as well.",
+    )
     file: str = Field("phones.csv", min_length=1, max_length=255, description="What the audit calls the file.")
 
 
@@ -45,7 +53,7 @@ async def import_phones(call: Call, query: ImportQuery) -> Any:
     report is a table of all rows."""
     assert call.upload
     parts = await asyncio.to_thread(lambda upload: list(_parts(upload)), call.upload)
-    order = Order(query.file, query.mode, query.dry_run == "true", query.partial == "true")
+    order = Order(query.file, query.mode, query.dry_run == "true", query.partial == "true", query.open_window)
     return accepted(call, await call.services.phone_import.submit(call.who, order, parts))
 
 

@@ -12,6 +12,7 @@ from ztp_server.api.shapes import Answer, Body
 Text = Annotated[str, Field(max_length=255)]
 ShortText = Annotated[str, Field(max_length=128)]
 Position = Annotated[int, Field(ge=1, le=1000)]
+Proof = Literal["certificate", "token", "window", "digest", "network"]
 Settings = dict[Annotated[str, Field(max_length=160)], Any]
 
 
@@ -53,7 +54,8 @@ class StatusRecord(Answer):
 
 class PhoneRecord(Answer):
     """A phone. What its category has not is null or empty; `settings` are its overrides, secrets as `***`;
-    `standalone` is what holds for it, inherited or its own."""
+    `standalone` is what holds for it, inherited or its own. `proofs` are those that count for it alone, none of them
+    for a phone that is blocked; null: those of its site."""
 
     id: str
     name: str
@@ -65,6 +67,7 @@ class PhoneRecord(Answer):
     user: str | None
     standalone: bool
     remote_address: str | None
+    proofs: list[Proof] | None
     settings: dict[str, Any]
     lines: list[LineRecord]
     line_keys: list[LineKeyRecord]
@@ -157,13 +160,15 @@ class NewPhone(Body):
     base_settings: Text | None = None
     user: Text | None = None
     remote_address: Text | None = None
+    proofs: list[Proof] | None = Field(None, max_length=16)
     settings: Settings = Field(default_factory=dict)
     lines: list[LineBody] = Field(default_factory=list)
     line_keys: list[LineKeyBody] = Field(default_factory=list)
 
 
 class PhonePatch(Body):
-    """What is to change (RFC 7396): a setting that is null is inherited again, lists replace."""
+    """What is to change (RFC 7396): a setting that is null is inherited again, lists replace. `proofs` null: those of
+    its site count; an empty list blocks the phone."""
 
     name: Text | None = None
     category: Literal["managed", "unmanaged", "webrtc", "remote"] | None = None
@@ -173,6 +178,7 @@ class PhonePatch(Body):
     base_settings: Text | None = None
     user: Text | None = None
     remote_address: Text | None = None
+    proofs: list[Proof] | None = Field(None, max_length=16)
     settings: Settings | None = None
     lines: list[LineBody] | None = None
     line_keys: list[LineKeyBody] | None = None

@@ -25,7 +25,7 @@ from ztp_server.services.written_phone import Written
 routes = Routes("phones", "Phones of all categories. `{id}` is a phone's id, or its hardware ID in any notation.")
 
 # Null takes these from a phone; the others it must have.
-_CLEARED = ("hardware_id", "user")
+_CLEARED = ("hardware_id", "user", "proofs")
 _PARTS = {
     "settings": "name each setting that is to be inherited again",
     "lines": "an empty list takes all away",
@@ -62,6 +62,7 @@ async def add_phone(call: Call, body: NewPhone) -> Any:
         base_settings=body.base_settings or "",
         user=body.user or "",
         remote_address=body.remote_address or "",
+        proofs=None if body.proofs is None else tuple(body.proofs),
         settings={name: value for name, value in body.settings.items() if value is not None},
         lines=lines,
         line_keys=tuple(key_of(key) for key in body.line_keys),
@@ -107,7 +108,7 @@ async def remove_phone(call: Call, id: str) -> None:
 async def list_removed_phones(call: Call, query: PageQuery) -> Any:
     """List phones that can be brought back, the last one removed first."""
     place = read_cursor(query.cursor, str, str)
-    after = (_moment(place[0]), place[1]) if place else None
+    after = (moment_of(place[0]), place[1]) if place else None
     found = await call.services.removed_phones.page(call.who, after, query.limit + 1)
     shown = found[: query.limit]
     more = make_cursor(shown[-1].at.isoformat(), shown[-1].id) if len(found) > query.limit else None
@@ -135,7 +136,7 @@ async def show_written(call: Call, written: Written) -> dict[str, Any]:
     return written_view(await call.services.phones.view(written.phone), written)
 
 
-def _fields(body: PhonePatch) -> dict[str, str]:
+def _fields(body: PhonePatch) -> dict[str, Any]:
     """The fields that are given. Raises BadValue for a null where a phone must have something."""
     given = body.model_dump(exclude_unset=True, exclude=set(_PARTS))
     for name, value in given.items():
@@ -144,10 +145,13 @@ def _fields(body: PhonePatch) -> dict[str, str]:
     for name, instead in _PARTS.items():
         if name in body.model_fields_set and getattr(body, name) is None:
             raise BadValue(name, f"cannot be null: {instead}")
-    return {name: value or "" for name, value in given.items()}
+    fields: dict[str, Any] = {name: value or "" for name, value in given.items()}
+    if "proofs" in given:
+        fields["proofs"] = None if body.proofs is None else tuple(body.proofs)
+    return fields
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:

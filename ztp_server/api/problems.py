@@ -25,8 +25,6 @@ from ztp_server.errors import (
     ZtpError,
 )
 
-# What answers call this program: no version of ours or of what we are built with.
-SERVER = "ztp"
 CHALLENGE = 'Bearer realm="ztp"'
 # Of what is wrong with a body. It may be wrong in a hundred thousand places, which take seconds to name.
 MOST_ERRORS = 1000

@@ -8,7 +8,8 @@ from typing import cast
 
 from aiohttp import web, web_protocol
 
-from ztp_server.api.problems import SERVER, problem
+from ztp_server.api.headers import secured
+from ztp_server.api.problems import problem
 
 # A filter may name many things.
 LONGEST_LINE = 32 * 1024
@@ -28,7 +29,8 @@ class _Protocol(web_protocol.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("part of the answer is sent already")
         said = "the server failed" if status >= 500 else "this is no HTTP request, or one of too long a line"
-        response = problem(status, said, headers={"Server": SERVER})
+        response = problem(status, said)
+        secured(request, response)
         response.force_close()
         return response
 

@@ -23,37 +23,60 @@ password_option = click.option(
 )
 
 
+oidc_option = click.option(
+    "--oidc", default=None, metavar="ISSUER#SUBJECT", help="Who it is to the provider of --oidc-issuer, who logs it in."
+)
+
+
 @account.command("add")
 @click.argument("account_id", metavar="ID")
 @click.option("--name", default="", help="Whose it is.  [default: ID]")
 @password_option
+@oidc_option
 @role_options
 @data_options
 def add(
-    account_id: str, name: str, password: str | None, roles: Sequence[str], sites: Sequence[str], data: DataOptions
+    account_id: str,
+    name: str,
+    password: str | None,
+    oidc: str | None,
+    roles: Sequence[str],
+    sites: Sequence[str],
+    data: DataOptions,
 ) -> None:
-    """Add an account."""
-    given, secret = given_roles(roles, sites), _password(password)
-    with_services(data, lambda s: s.accounts.add(local_actor(), account_id, name, secret, given))
+    """Add an account. With --oidc it needs no password."""
+    given = given_roles(roles, sites)
+    secret = "" if oidc and password is None else _password(password)
+    with_services(
+        data, lambda s: s.accounts.add(local_actor(), account_id, name, secret, given, external_id=oidc or "")
+    )
 
 
 @account.command("edit")
 @click.argument("account_id", metavar="ID")
 @click.option("--name", default=None)
 @click.option("--enable/--disable", "enabled", default=None, help="Whether it can log in.")
+@oidc_option
 @role_options
 @data_options
 def edit(
     account_id: str,
     name: str | None,
     enabled: bool | None,
+    oidc: str | None,
     roles: Sequence[str],
     sites: Sequence[str],
     data: DataOptions,
 ) -> None:
-    """Change an account. Roles that are given take the place of those it has. It counts from the next request on."""
-    given = given_roles(roles, sites) or None
-    with_services(data, lambda s: s.accounts.edit(local_actor(), account_id, name=name, enabled=enabled, roles=given))
+    """Change an account. Roles that are given take the place of those it has. It counts from the next request on.
+    --oidc "" takes the link to the provider away."""
+    changes: dict[str, Any] = {
+        "name": name,
+        "enabled": enabled,
+        "roles": given_roles(roles, sites) or None,
+        "external_id": oidc,
+    }
+    with_services(data, lambda s: s.accounts.edit(local_actor(), account_id, **changes))
 
 
 @account.command("password")

@@ -18,15 +18,19 @@ import click
 
 from ztp_server.config import DataOptions, shipped_folder
 from ztp_server.domain.access import Actor
-from ztp_server.errors import BadValue, ImportRefused, ZtpError
+from ztp_server.errors import BadValue, ForgeableProxy, ImportRefused, ZtpError
 
 T = TypeVar("T")
 
 # One file serves every command, so each must know what the others read.
 OPTION_NAMES = frozenset(
     {
-        *("data", "database", "templates", "certs", "demo", "log", "ntp_server", "public_name"),
+        *("data", "database", "templates", "certs", "secret_key", "demo", "log", "ntp_server", "public_name"),
         *("phone_http", "phone_https", "phone_mtls", "admin", "trusted_proxies"),
+        *("phone_legacy", "legacy_networks", "legacy_until", "phone_expired", "expired_networks"),
+        *("admin_tls", "admin_insecure", "admin_certificate", "admin_key", "admin_names", "oidc_issuer"),
+        *("oidc_client_id", "oidc_client_secret_file", "oidc_auto_role", "oidc_allow_private"),
+        *("phone_proxied", "proxy_certificates", "proxy_probe"),
     }
 )
 
@@ -37,9 +41,11 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options every command has. They arrive as one argument, `data`. Errors of ours become one line and exit 1."""
 
     @wraps(command)
-    def call(*args: Any, data: Path, database: str, templates: Path | None, certs: Path | None, **rest: Any) -> Any:
+    def call(
+        *args: Any, data: Path, database: str, templates: Path | None, certs: Path | None, secret_key: Path | None, **rest: Any
+    ) -> Any:
         try:
-            return command(*args, data=DataOptions(data, database, templates, certs), **rest)
+            return command(*args, data=DataOptions(data, database, templates, certs, secret_key), **rest)
         except ImportRefused as error:
             for problem in error.problems:
                 click.echo(problem, err=True)
@@ -50,6 +56,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--config", type=_PATH, envvar="ZTP_CONFIG", is_eager=True, expose_value=False, callback=_read_config,
                      help="TOML file with options (their long names, _ for -)."),
+        click.option("--secret-key", type=_PATH, envvar="ZTP_SECRET_KEY", help="The key of secrets.  [default: DATA/secret.key]"),
         click.option("--certs", type=_PATH, envvar="ZTP_CERTS", help="Makers' CAs, one folder a vendor.  [default: DATA/certs]"),
         click.option("--templates", type=_PATH, envvar="ZTP_TEMPLATES", help="Your own templates.  [default: DATA/templates]"),
         click.option("--database", default="", envvar="ZTP_DATABASE", help="Database URL.  [default: SQLite in DATA]"),
@@ -61,7 +68,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _fail(error: ZtpError) -> None:
     click.echo(f"ztp: {error}", err=True)
-    raise SystemExit(1)
+    raise SystemExit(2 if isinstance(error, ForgeableProxy) else 1)
 
 
 def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
@@ -85,7 +92,7 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
 
         is_new = not data.data.exists()
         services = await open_services(
-            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
+            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers, data.secret_key
         )
         if is_new:
             warn([f"{data.data} was not there and is made; if your phones are elsewhere, give --data or ZTP_DATA"])

@@ -23,6 +23,7 @@ def record_options(command: Any) -> Any:
         click.option("--line", "lines", multiple=True, metavar="FIELDS", help="A line, in order: user=1001,password=@FILE,label=1001"),
         click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of this phone alone."),
         click.option("--remote-address", default=None, help="Where calls to a remote phone go: +34600000000 or sip:ana@example.net"),
+        click.option("--proofs", default=None, metavar="LIST", help="What proves this phone: certificate,token …, site (as its site), none."),
         click.option("--user", default=None, help="The id of the person it belongs to."),
     ):  # fmt: skip
         command = option(command)

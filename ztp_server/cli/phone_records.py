@@ -18,6 +18,7 @@ from ztp_server.cli.common import (
 from ztp_server.cli.phone_fields import read_key, read_line, record_options, show_written
 from ztp_server.config import DataOptions
 from ztp_server.domain.phone import PHONE_CATEGORIES, Phone
+from ztp_server.domain.proof import read_proofs
 
 _PHONE = "PHONE"
 _json_option = click.option("--json", "as_json", is_flag=True)
@@ -38,8 +39,8 @@ _json_option = click.option("--json", "as_json", is_flag=True)
 @data_options
 def add(
     category: str, hardware_id: str, name: str, model: str, site: str, base_settings: str, user: str | None,
-    remote_address: str | None, assignments: Sequence[str], lines: Sequence[str], keys: Sequence[str], as_json: bool,
-    data: DataOptions,
+    proofs: str | None, remote_address: str | None, assignments: Sequence[str], lines: Sequence[str],
+    keys: Sequence[str], as_json: bool, data: DataOptions,
 ) -> None:  # fmt: skip
     """Add a phone. A managed one needs --hardware-id, --model and --base-settings, and is configured at its next
     request. Passwords that are made for an unmanaged or webrtc phone are shown once."""
@@ -55,6 +56,7 @@ def add(
         settings=read_changes(assignments, ()),
         user=user or "",
         remote_address=remote_address or "",
+        proofs=read_proofs(proofs) if proofs is not None else None,
     )
 
     async def add_it(services: Any) -> None:
@@ -79,8 +81,8 @@ def add(
 @data_options
 def edit(
     phone: str, hardware_id: str | None, name: str | None, model: str | None, site: str | None,
-    base_settings: str | None, user: str | None, remote_address: str | None, assignments: Sequence[str],
-    unset: Sequence[str], lines: Sequence[str], keys: Sequence[str], as_json: bool, data: DataOptions,
+    base_settings: str | None, user: str | None, proofs: str | None, remote_address: str | None,
+    assignments: Sequence[str], unset: Sequence[str], lines: Sequence[str], keys: Sequence[str], as_json: bool, data: DataOptions,
 ) -> None:  # fmt: skip
     """Change a phone. --line and --key replace all lines and keys; a line without password= keeps that of its user.
     For one line or key: ztp phone line, ztp phone key. --user "" takes the phone from its user."""
@@ -88,7 +90,9 @@ def edit(
         "hardware_id": hardware_id, "name": name, "model": model, "site": site, "base_settings": base_settings,
         "user": user, "remote_address": remote_address,
     }  # fmt: skip
-    fields = {field: value for field, value in given.items() if value is not None}
+    fields: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if proofs is not None:
+        fields["proofs"] = read_proofs(proofs)
     changes = read_changes(assignments, unset)
     new_lines = tuple(map(read_line, lines)) if lines else None
     new_keys = tuple(map(read_key, keys)) if keys else None

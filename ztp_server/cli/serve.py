@@ -6,12 +6,15 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import click
 
+from ztp_server.cli.admin_options import admin_options
 from ztp_server.cli.common import data_options
-from ztp_server.config import Address, DataOptions, ServeOptions, parse_proxies
+from ztp_server.cli.listener_options import listener_options, read_listeners
+from ztp_server.config import Address, AdminOptions, DataOptions, ServeOptions, parse_proxies
 
 _STARTED = time.monotonic()
 
@@ -28,6 +31,7 @@ def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., A
 @_listener("--phone-https", "0.0.0.0:8443", "Phones, HTTPS.")
 @_listener("--phone-mtls", "0.0.0.0:8444", "Phones, HTTPS with their factory certificate.")
 @_listener("--admin", "127.0.0.1:8000", "Administrators: REST at /api/, /healthz, /metrics.")
+@listener_options
 @click.option(
     "--public-name",
     default="",
@@ -55,10 +59,11 @@ def _listener(option: str, default: str, what: str) -> Callable[[Callable[..., A
     show_default=True,
 )
 @data_options
+@admin_options
 @click.pass_context
 def serve(
-    ctx: click.Context, data: DataOptions, phone_http: str, phone_https: str, phone_mtls: str, admin: str,
-    public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log: str,
+    ctx: click.Context, /, data: DataOptions, admin_door: AdminOptions, phone_http: str, phone_https: str, phone_mtls: str, admin: str,
+    public_name: str, ntp_server: str, trusted_proxies: str, demo: bool, log: str, **listeners: str,
 ) -> None:  # fmt: skip
     """Serve phones until SIGTERM or Ctrl-C."""
     as_json = log == "json" or (log == "auto" and not sys.stderr.isatty())
@@ -71,8 +76,10 @@ def serve(
         public_name=public_name,
         ntp_server=ntp_server,
         trusted_proxies=parse_proxies(trusted_proxies),
+        admin_door=admin_door,
         demo=demo,
         json_log=as_json,
+        **read_listeners(**listeners),
     )
     from ztp_server.log import set_up
 
@@ -83,8 +90,12 @@ def serve(
 def _say_where(app: Any) -> None:
     """Where phones and the administrator connect, and what to try first."""
     click.echo(f"Phones:         {'  '.join(app.address.server.urls.values())}")
-    if app.admin_address:
-        click.echo(f"Administrator:  http://{app.admin_address}/api/  /healthz  /metrics")
+    for kind, url in app.doors.other_urls().items():
+        legacy = app.options.legacy
+        ends = f"  (until {legacy.until}, {legacy.days_left(date.today())} days)" if kind == "legacy" else ""
+        click.echo(f"{f'Phones {kind}:':<16}{url}{ends}")
+    if app.admin_url:
+        click.echo(f"Administrator:  {app.admin_url}/api/  /healthz  /metrics")
     if app.address.is_local and not app.options.demo:
         click.echo(
             "warning: this host has no name that phones could use, so none but those on it are served; give --public-name NAME-OR-ADDRESS",
@@ -107,8 +118,9 @@ def _say_first(app: Any) -> None:
     click.echo("\nThere is no account yet. Make the first one, which may do everything:")
     click.echo(f"  ztp account add ana --role admin --data {app.options.data.data}")
     click.echo("or with this token, within 24 hours and once:")
+    trust = f"--cacert {app.options.data.data}/tls/ca.pem " if app.admin_url.startswith("https:") else ""
     click.echo(
-        f"  curl -sS -H 'Content-Type: application/json' http://{app.admin_address}/api/v1/accounts/first -d '{body}'\n"
+        f"  curl -sS {trust}-H 'Content-Type: application/json' {app.admin_url}/api/v1/accounts/first -d '{body}'\n"
     )
 
 

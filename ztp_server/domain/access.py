@@ -40,6 +40,7 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "trust:view": "see makers' CAs, denied certificates and rules that approve phones",
         "trust:edit": "change makers' CAs, denied certificates and rules that approve phones",
         "audit:view": "see and verify the audit, see events",
+        "server:maintain": "rotate the keys of secrets, make backups, examine the server",
     }
 )
 _PER_SITE = ("phones:", "sites:")
@@ -51,7 +52,7 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
         "admin": frozenset(PERMISSIONS),
         "editor": frozenset(PERMISSIONS)
         - {"phones:reveal", "phones:approve", "accounts:view", "accounts:edit", "audit:view", "firmware:delete"}
-        - {"trust:edit"},
+        - {"trust:edit", "server:maintain"},
         "installer": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"}
         | {"phones:add", "phones:approve", "phones:restart"},
         "operator": frozenset(name for name in PERMISSIONS if name.endswith(":view")) - {"accounts:view", "audit:view"}

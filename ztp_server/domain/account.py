@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from ztp_server.domain.access import ROLES, Grant, expand, granted
+from ztp_server.domain.text import check_text
+from ztp_server.errors import BadValue
 
 # `first` makes the first account, and nothing else; a `session` is what a person has after logging in.
 TokenKind = Literal["api", "session", "first"]
@@ -45,7 +48,8 @@ EVERYTHING = RoleGrant(ADMIN_ROLE)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A login of a person. Its password is nowhere but in the store, hashed."""
+    """A login of a person. Its password is nowhere but in the store, hashed. `external_id` is who it is to a provider
+    of OpenID Connect: `https://idp.example.net#4711`, issuer and subject; empty for one who logs in here only."""
 
     id: str
     name: str
@@ -53,6 +57,7 @@ class Account:
     roles: tuple[RoleGrant, ...] = ()
     created_at: datetime | None = None
     revision: int = 0
+    external_id: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -82,6 +87,18 @@ class Token:
 
 
 BUILT_IN = {name: Role(name, name.capitalize(), tuple(sorted(allowed)), True) for name, allowed in ROLES.items()}
+
+
+def checked_external_id(text: str) -> str:
+    """Issuer and subject as `https://idp.example.net#4711`, or nothing. Raises BadValue."""
+    issuer, mark, subject = check_text("external_id", text).partition("#")
+    try:
+        is_issuer = urlsplit(issuer).scheme in ("https", "http") and bool(urlsplit(issuer).hostname)
+    except ValueError:
+        is_issuer = False
+    if text and not (is_issuer and mark and subject):
+        raise BadValue("external_id", "must be ISSUER#SUBJECT, such as https://idp.example.net#4711")
+    return text
 
 
 def grants_of(roles: Iterable[tuple[Role, str]]) -> tuple[Grant, ...]:

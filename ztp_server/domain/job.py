@@ -18,6 +18,8 @@ ENDED = frozenset({"done", "stopped", "failed"})
 
 # How long jobs and what became of each thing are kept after the job ended, in days.
 RETENTION_DAYS = 90
+# What stands in an order that does not open any more: why.
+DAMAGED_ORDER = "damaged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def check_category(phone: Phone) -> Phone:
     for name in sorted(frozenset().union(*CATEGORY_FIELDS.values()) - CATEGORY_FIELDS[phone.category]):
         if getattr(phone, name):
             raise BadValue(name, f"is not a field of {_one(phone.category)}")
+    if phone.category != "managed" and phone.proofs is not None:
+        raise BadValue("proofs", f"is not a field of {_one(phone.category)}: it is given no files")
     check_setting_names(phone.category, phone.settings)
     if phone.category == "webrtc" and not phone.user:
         raise BadValue("user", "a webrtc phone belongs to a user")

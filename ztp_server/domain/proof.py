@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -70,3 +72,36 @@ def parse_proofs(texts: list[str]) -> tuple[str, ...]:
         if text not in PROOFS:
             raise BadValue("proofs", f"{text[:64]!r} is none of {', '.join(PROOFS)}")
     return tuple(name for name in PROOFS if name in texts)
+
+
+def read_proofs(text: str) -> tuple[str, ...] | None:
+    """The proofs of a phone as people write them: `certificate,token`; `site` for those of its site (None); `none` for
+    none at all, which blocks the phone. Raises BadValue."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == ["site"]:
+        return None
+    if names == ["none"]:
+        return ()
+    if not names:
+        raise BadValue("proofs", f"must be some of {', '.join(PROOFS)}, or site, or none")
+    return parse_proofs(names)
+
+
+def spelled_proofs(proofs: Sequence[str] | None) -> str:
+    """The proofs of a phone as `read_proofs` takes them."""
+    return "site" if proofs is None else ",".join(proofs) or "none"
+
+
+def counted_proofs(own: tuple[str, ...] | None, of_site: tuple[str, ...]) -> tuple[str, ...]:
+    """The proofs that count for a phone: its own, or those of its site."""
+    return of_site if own is None else own
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token: 192 bits cannot be guessed, so that a plain digest is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def token_path(token: str) -> str:
+    """What stands between the address of a listener and the name of a file."""
+    return f"t/{token}/"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ztp_server.domain.attempt import MadeOf
 
-Listener = Literal["http", "https", "mtls"]
+# `legacy` is TLS as old phones speak it, `expired` takes certificates whose time is over, and behind `proxied` a proxy
+# spoke TLS with the phone.
+Listener = Literal["http", "https", "mtls", "legacy", "expired", "proxied"]
+CERTIFICATE_LISTENERS = ("mtls", "expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,21 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A user name that was shown, and whether a password is the one it was shown with."""
+
+    user: str
+    fits: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneRequest:
     """`path` is decoded once and has no leading slash; `address` is the phone's own, or empty when a proxy hides it.
+    `token` stood before the path. Where one `may_log_in`, `login` is who was named, if the rest of it was in order.
 
-    `read` gives the body of an upload of at most so many bytes, or None when it is larger.
+    `read` gives the body of an upload of at most so many bytes, or None when it is larger. `demands_certificate` is for
+    a listener that asks for certificates only when it has CAs. `refused` says why a certificate that was shown counts
+    as none; the phone is not told.
     """
 
     path: str
@@ -35,6 +49,17 @@ class PhoneRequest:
     address: str = ""
     listener: Listener = "http"
     read: Callable[[int], Awaitable[bytes | None]] | None = None
+    demands_certificate: bool = False
+    refused: str = ""
+    token: str = field(default="", repr=False)
+    login: Login | None = None
+    may_log_in: bool = False
+
+    @property
+    def by_certificate(self) -> bool:
+        """Whether nothing but the certificate proves anything: the listener demands one, or one was shown."""
+        demanded = self.demands_certificate or self.listener in CERTIFICATE_LISTENERS
+        return demanded or self.certificate is not None or self.refused != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +109,25 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """Not without a proof, and a login would be one: the same for a phone that is known and one that is not."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """We failed, and have nothing good to give instead; the phone keeps what it has."""
 
     reason: str
 
 
-Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Unavailable
+Answer = PhoneFile | StoredFile | Redirect | Kept | TooLarge | Refusal | Challenge | Unavailable
+
+
+def unproven(request: PhoneRequest, reason: str) -> Refusal | Challenge:
+    """The answer to who showed no proof."""
+    return Challenge(reason) if request.may_log_in else Refusal(reason)
 
 
 @dataclass(slots=True)
@@ -123,6 +160,7 @@ _STATUS: dict[type, int] = {
     StoredFile: 200,
     Redirect: 302,
     Refusal: 404,
+    Challenge: 401,
     TooLarge: 413,
     Unavailable: 503,
 }

@@ -14,7 +14,7 @@ class Progress:
     """What is kept of a managed phone that was proven at least once. `inputs` names what its files were made of when it
     last had all of them (empty: it never had), `phone_revision` its own record then. `problem` is why it was last given
     nothing new (empty: it was). `since` is when any of these last changed; by `due_at` it should have asked again
-    (None: it does not poll)."""
+    (None: it does not poll). `certificate` is the SHA-256 of the one it last proved itself with, if it ever did."""
 
     phone_id: str
     first_at: datetime
@@ -27,6 +27,7 @@ class Progress:
     phone_revision: int = 0
     problem: str = ""
     due_at: datetime | None = None
+    certificate: str = ""
 
 
 def provisioning_state(progress: Progress | None, inputs: str, phone_revision: int, now: datetime) -> str:

@@ -12,6 +12,9 @@ from ztp_server.errors import BadValue
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN_IN_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
+# What a stored value that does not open is read as. No form, file or record takes it for a value.
+_UNREADABLE = "\uffff"
+
 _SWITCH = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
 
 
@@ -23,12 +26,28 @@ def forbidden_character(text: str, *, lines: bool = False) -> str | None:
 
 def check_text(field: str, text: str, *, max_length: int = 255, lines: bool = False) -> str:
     """Return the text, or raise BadValue when it is too long or holds a character no phone file can carry."""
+    if is_unreadable(text):
+        raise BadValue(field, "what is stored does not open any more; set it anew")
     if len(text) > max_length:
         raise BadValue(field, f"{len(text)} characters, at most {max_length}")
     character = forbidden_character(text, lines=lines)
     if character:
         raise BadValue(field, f"character {character} is not allowed")
     return text
+
+
+def unreadable(why: str) -> str:
+    """What stands for a stored value that does not open, so that the rest of its record can be shown and mended."""
+    return _UNREADABLE + why
+
+
+def is_unreadable(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(_UNREADABLE)
+
+
+def reason_unreadable(value: str) -> str:
+    """Why the value that this stands for does not open."""
+    return value.removeprefix(_UNREADABLE)
 
 
 def switch(field: str, text: str) -> bool:

@@ -19,13 +19,15 @@ Method = Literal["GET", "HEAD", "PUT"]
 
 class CertificateRule(TomlRow):
     """Where the MAC stands in the subject of a factory certificate, and who issues them. `example` is such a value
-    with `{MAC}` in it."""
+    with `{MAC}` in it. `issuers` are the common names that its CAs go by, `published_at` is where the maker has them. A
+    subject (RFC 4514) in which one of `generic` is found is shared by many phones, and proves none."""
 
     attribute: str
     pattern: str
     example: str
     issuers: tuple[str, ...] = ()
     published_at: str = ""
+    generic: tuple[str, ...] = ()
 
 
 class TextRule(TomlRow):

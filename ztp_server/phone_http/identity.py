@@ -17,6 +17,7 @@ from ztp_server.pki.device import DeviceCertificates
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00|25)", re.IGNORECASE)
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _PATH = re.compile(r"[A-Za-z0-9_~@+=,:;.-]+(?:/[A-Za-z0-9_~@+=,:;. -]+)*")
+_BEFORE_TOKEN = ("t/", "T/")
 _FORWARDED_HEADERS = (
     *("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP"),
     *("True-Client-IP", "CF-Connecting-IP"),
@@ -35,11 +36,20 @@ def requested_path(target: str) -> str | None:
         return None
     try:
         name = unquote_to_bytes(path).decode("ascii").lstrip("/")
-    except UnicodeDecodeError:
+    except UnicodeError:
         return None
     if len(name) > 255 or not _PATH.fullmatch(name) or any(part in (".", "..") for part in name.split("/")):
         return None
     return name
+
+
+def separated(path: str) -> tuple[str, str]:
+    """The token before a path, and the path without it. Whatever stands where a token would is taken for one, so that
+    none is logged because it was misspelt."""
+    if path[:2] not in _BEFORE_TOKEN:
+        return "", path
+    token, _, rest = path[2:].partition("/")
+    return token.lower(), "" if rest[:2] in _BEFORE_TOKEN else rest
 
 
 def phone_address(request: web.BaseRequest, trusted_proxies: Sequence[Network]) -> str:
@@ -67,10 +77,12 @@ def _is_among(address: str, networks: Sequence[Network]) -> bool:
     return is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
 
 
-def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> Certified | None:
-    """Whom the connection's client certificate names. Asked on every request: a TLS session outlives trust."""
+def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> tuple[Certified | None, str]:
+    """Whom the connection's client certificate names, or why one that was shown names nobody. Asked on every request: a
+    TLS session outlives trust."""
     tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-    if not isinstance(tls, ssl.SSLObject):
-        return None
-    device = certificates.identify(tls)
-    return Certified(device.vendor, device.mac, device.sha256) if device else None
+    judged = certificates.judge(tls) if isinstance(tls, ssl.SSLObject) else None
+    if judged is None:
+        return None, ""
+    device = judged.device
+    return (Certified(device.vendor, device.mac, device.sha256), "") if device else (None, judged.refused)

@@ -12,7 +12,10 @@ from typing import IO, Any
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
+from ztp_server.certificates import Certificates
 from ztp_server.domain.request import (
+    Certified,
+    Challenge,
     Kept,
     Listener,
     Outcome,
@@ -26,9 +29,10 @@ from ztp_server.domain.request import (
 from ztp_server.domain.site import Network
 from ztp_server.log import LONGEST_VALUE, RequestLog
 from ztp_server.metrics import Metrics
-from ztp_server.phone_http.identity import certified, phone_address, requested_path
-from ztp_server.phone_http.listeners import SERVER
-from ztp_server.pki.device import DeviceCertificates
+from ztp_server.phone_http.digest import NOTHING, Answered, Logins
+from ztp_server.phone_http.forwarded import ForwardedHeader
+from ztp_server.phone_http.identity import certified, phone_address, requested_path, separated
+from ztp_server.phone_http.protocol import SERVER
 from ztp_server.services.provisioning import Provisioning
 
 # An upload that takes longer is no phone's.
@@ -43,16 +47,25 @@ class PhoneDoor:
     def __init__(
         self,
         provisioning: Provisioning,
-        certificates: DeviceCertificates,
+        certificates: Certificates,
+        forwarded: ForwardedHeader,
         trusted_proxies: Sequence[Network],
         metrics: Metrics,
         requests: RequestLog,
+        logins: Logins,
     ) -> None:
         self._provisioning = provisioning
-        self.certificates = certificates
+        self._forwarded = forwarded
+        self.take(certificates)
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._requests = requests
+        self._logins = logins
+
+    def take(self, certificates: Certificates) -> None:
+        """From now on these say whose a client's certificate is."""
+        self._devices = certificates.devices
+        self._forwarded.certificates = certificates.forwarded
 
     def handler(self, listener: Listener) -> _Handler:
         """The request handler of one listener."""
@@ -61,9 +74,11 @@ class PhoneDoor:
     async def serve(self, request: web.BaseRequest, listener: Listener) -> web.StreamResponse:
         started = time.perf_counter()
         path = requested_path(request.raw_path)
-        asked = self._phone_request(request, path or "", listener)
+        asked, stale = self._phone_request(request, path or "", listener)
         if path is None or request.method not in _METHODS:
             outcome = Outcome(Refusal("not a name that phones ask for"))
+        elif self._forwarded.is_forged(request, listener, request.remote or ""):
+            outcome = Outcome(Refusal("a header that only a proxy may set"))
         else:
             outcome = await self._provisioning.answer(asked)
 
@@ -72,21 +87,47 @@ class PhoneDoor:
 
         response = _response(request, outcome, note)
         response.headers[hdrs.SERVER] = SERVER
+        if isinstance(outcome.answer, Challenge):
+            for challenge in self._logins.challenges(listener, asked.address, stale):
+                response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
         if not isinstance(response, _StoredResponse):
             body = getattr(response, "body", None) or b""
             note(response, 0 if request.method == hdrs.METH_HEAD else len(body))
         return response
 
-    def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> PhoneRequest:
-        return PhoneRequest(
-            path=path,
+    def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> tuple[PhoneRequest, bool]:
+        """What is asked, and whether all that was wrong with a login was the age of its nonce."""
+        address = phone_address(request, self._trusted_proxies)
+        certificate, refused = self._certified(request, listener, address)
+        token, name = separated(path)
+        may_log_in = self._logins.asks(listener)
+        answered = self._answered(request, listener, address) if may_log_in else NOTHING
+        asked = PhoneRequest(
+            path=name,
             method=request.method,
             user_agent=_user_agent(request),
-            certificate=certified(request, self.certificates) if listener == "mtls" else None,
-            address=phone_address(request, self._trusted_proxies),
+            certificate=certificate,
+            refused=refused,
+            address=address,
             listener=listener,
             read=lambda most: _read(request, most),
+            demands_certificate=listener in self._devices,
+            token=token,
+            login=answered.login,
+            may_log_in=may_log_in,
         )
+        return asked, answered.stale
+
+    def _answered(self, request: web.BaseRequest, listener: Listener, address: str) -> Answered:
+        headers = request.headers.getall(hdrs.AUTHORIZATION, [])
+        return self._logins.read(listener, request.method, request.raw_path, address, headers)
+
+    def _certified(self, request: web.BaseRequest, listener: Listener, address: str) -> tuple[Certified | None, str]:
+        """Whom a certificate names, by what counts on the listener, or why one that was shown names nobody."""
+        if listener == "proxied":
+            return self._forwarded.certified(request, address), ""
+        devices = self._devices.get(listener)
+        return certified(request, devices) if devices else (None, "")
 
     def _note(
         self, asked: PhoneRequest, outcome: Outcome, status: int, sent: int, seconds: float, peer: str | None

@@ -18,6 +18,11 @@ from ztp_server.pki.device import DeviceAuthority
 # not broken. Static RSA stays out: whoever gets the server's key one day could read every password ever recorded.
 # TLS 1.3 has suites of its own.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!AESCCM:@SECLEVEL=2"
+# What phones before TLS 1.2 speak. TLS 1.0 and 1.1 sign with SHA-1 and MD5, which OpenSSL allows at level 0 alone, and
+# static RSA is all that some of them have. Without authentication, without encryption, with a shared word: stays out.
+_LEGACY_CIPHERS = "DEFAULT:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
+# X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, for which `ssl` has no name.
+_NO_CHECK_TIME = 0x200000
 
 
 def https_context(files: ServerFiles) -> ssl.SSLContext:
@@ -45,9 +50,37 @@ def mtls_context(files: ServerFiles, cas: Sequence[DeviceAuthority]) -> ssl.SSLC
     Raises Misconfigured as `https_context` does.
     """
     context = https_context(files)
+    _demand_certificate(context, cas)
+    return context
+
+
+def expired_context(files: ServerFiles, cas: Sequence[DeviceAuthority]) -> ssl.SSLContext:
+    """As `mtls_context`, whatever the times of the phone's certificate and of those above it say."""
+    context = mtls_context(files, cas)
+    context.verify_flags |= _NO_CHECK_TIME
+    return context
+
+
+def legacy_context(files: ServerFiles, cas: Sequence[DeviceAuthority] | None) -> ssl.SSLContext:
+    """TLS 1.0 to 1.2 as old phones speak it. With `cas`, for clients with a certificate of one of them only, as
+    `mtls_context`; with None, no certificate is asked for. MD5 and short keys pass the handshake: whose certificate it
+    is, is for DeviceCertificates to tell, which takes neither.
+
+    Raises Misconfigured as `https_context` does.
+    """
+    context = https_context(files)
+    # The lowest there is: TLS 1.0, as SSL 3.0 is switched off in each context.
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_LEGACY_CIPHERS)
+    if cas is not None:
+        _demand_certificate(context, cas)
+    return context
+
+
+def _demand_certificate(context: ssl.SSLContext, cas: Sequence[DeviceAuthority]) -> None:
     for authority in cas:
         context.load_verify_locations(cadata=authority.certificate.public_bytes(Encoding.DER))
     # Makers' roots expire and phones send short chains: any listed CA is an anchor, also one that is not a root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import re
-import ssl
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ztp_server.domain.hardware_id import normalise_mac
+from ztp_server.domain.denied_certificate import refusal
 from ztp_server.errors import BadValue, Misconfigured
-from ztp_server.pki.makers import DeviceAuthority, load_authorities
+from ztp_server.pki.factory_certificate import BlockOwner, Said, SubjectRule, read_factory_certificate
+from ztp_server.pki.makers import DeviceAuthority, is_ca, load_authorities
 from ztp_server.pki.pair import is_issued_by
+from ztp_server.pki.strength import key_flaw, signature_flaw
 from ztp_server.pki.subject import attribute_oid
 
-__all__ = ["DeviceAuthority", "DeviceCertificate", "DeviceCertificates", "SubjectRule", "load_authorities"]
+__all__ = ["DeviceAuthority", "DeviceCertificate", "DeviceCertificates", "Judged", "SubjectRule", "load_authorities"]
 
 _CACHED_CERTIFICATES = 16_384
 _LEARNED_ISSUERS = 256
+_MOST_ABOVE = 4
 
-_Connection = ssl.SSLObject | ssl.SSLSocket
 
+class Connection(Protocol):
+    """What is asked of a TLS connection, as `ssl` answers it: the other end's certificate (DER)."""
 
-@dataclass(frozen=True)
-class SubjectRule:
-    """Where a maker writes the MAC: the one value of `attribute` (`CN`, or an OID), matched whole by `pattern`."""
-
-    attribute: str
-    pattern: re.Pattern[str]
+    def getpeercert(self, binary_form: Literal[True], /) -> bytes | None: ...
 
 
 @dataclass(frozen=True)
@@ -48,29 +46,61 @@ class DeviceCertificate:
     subject: str
 
 
-class _Known(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
+    """A certificate that was shown: whose it is, or `reason`, why it is nobody's."""
+
+    sha256: str
     device: DeviceCertificate | None
+    reason: str = ""
+
+    @property
+    def refused(self) -> str:
+        """The reason as logs and check-ins say it."""
+        return "" if self.device else refusal(self.sha256, self.reason)
+
+
+class _Known(NamedTuple):
+    """What one certificate says, whenever it is shown. `weakness` is why it counts for old phones alone."""
+
+    judged: Judged
     not_before: datetime
+    not_after: datetime
+    weakness: str = ""
 
 
 class DeviceCertificates:
     """Tells whose certificate a connection has. What one certificate says is read once and remembered."""
 
-    def __init__(self, authorities: Sequence[DeviceAuthority], rules: Mapping[str, SubjectRule]) -> None:
-        """`rules` are by vendor; a vendor without one has no phones that can be told apart.
+    def __init__(
+        self,
+        authorities: Sequence[DeviceAuthority],
+        rules: Mapping[str, SubjectRule],
+        owner: BlockOwner = lambda mac: None,
+        *,
+        weak: bool = False,
+        expired: bool = False,
+    ) -> None:
+        """`rules` are by vendor; a vendor without one has no phones that can be told apart. `owner` says which vendor's
+        block a MAC is from. `weak` lets pass what is signed with SHA-1 or has a key out of date, `expired` what is past
+        its time: each for a listener of its own.
 
         Raises Misconfigured for a rule with an unknown attribute or without a group `mac`.
         """
         for vendor, rule in rules.items():
+            attribute_oid(rule.attribute)
             if "mac" not in rule.pattern.groupindex:
                 raise Misconfigured(f"{vendor}: the certificate pattern {rule.pattern.pattern!r} has no group 'mac'")
-        self._rules = {vendor: (attribute_oid(rule.attribute), rule.pattern) for vendor, rule in rules.items()}
-        self._issuers = {authority.certificate: authority.vendor for authority in authorities}
+        self._rules = rules
+        self._owner = owner
+        self._weak = weak
+        self._expired = expired
+        self._issuers = {authority.certificate: authority for authority in authorities}
         self._most_issuers = len(self._issuers) + _LEARNED_ISSUERS
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
-    def identify(self, ssl_object: _Connection, now: datetime | None = None) -> DeviceCertificate | None:
-        """The phone at the other end; None for a connection that does not tell.
+    def judge(self, ssl_object: Connection, now: datetime | None = None) -> Judged | None:
+        """Whose certificate the other end has shown, or why that is nobody's here; None when it has shown none.
 
         Call it for every request: a session is resumed for hours without its certificate being looked at again.
         """
@@ -78,11 +108,17 @@ class DeviceCertificates:
         if not der:
             return None
         fingerprint = sha256(der).digest()
-        known = self._known.get(fingerprint) or self._learn(fingerprint, der, ssl_object)
-        if known is None or known.device is None:
-            return None
-        self._known.move_to_end(fingerprint)
-        return known.device if known.not_before <= (now or datetime.now(UTC)) <= known.device.not_after else None
+        known = self._known.get(fingerprint)
+        if known is None:
+            known = self._learn(fingerprint, der, ssl_object)
+        else:
+            self._known.move_to_end(fingerprint)
+        return self._at(now or datetime.now(UTC), known)
+
+    def identify(self, ssl_object: Connection, now: datetime | None = None) -> DeviceCertificate | None:
+        """The phone at the other end; None for a connection that does not tell."""
+        judged = self.judge(ssl_object, now)
+        return judged.device if judged else None
 
     def of_file(self, pem: bytes, now: datetime | None = None) -> DeviceCertificate:
         """The phone that a certificate in a file (PEM, what vouches for it behind it) is of. Nothing is remembered of
@@ -91,68 +127,122 @@ class DeviceCertificates:
             leaf, *above = x509.load_pem_x509_certificates(pem)
         except ValueError:
             raise BadValue("certificate", "not a PEM certificate") from None
-        vendor = self._vendor_above(leaf, above)
-        if vendor is None:
+        now = now or datetime.now(UTC)
+        authority = self._authority_above(leaf, above[:_MOST_ABOVE], now)
+        if authority is None:
             raise BadValue("certificate", f"no CA in certs/ vouches for its issuer {leaf.issuer.rfc4514_string()!r}")
-        device = self._read(leaf, vendor, leaf.fingerprint(hashes.SHA256()).hex())
-        if device is None:
-            subject = leaf.subject.rfc4514_string()
-            raise BadValue("certificate", f"no MAC where {vendor} writes it, in {subject!r}, or signed with MD5")
-        if not leaf.not_valid_before_utc <= (now or datetime.now(UTC)) <= device.not_after:
-            raise BadValue("certificate", f"not valid now, but until {device.not_after:%Y-%m-%d}")
-        return device
+        if not _is_for_clients(leaf):
+            raise BadValue("certificate", "it is not made for clients (extended key usage)")
+        known = self._known_of(leaf, leaf.fingerprint(hashes.SHA256()).hex(), authority.vendor)
+        judged = self._at(now, known)
+        if judged.device is None:
+            raise BadValue("certificate", judged.reason)
+        return judged.device
 
-    def _vendor_above(self, leaf: x509.Certificate, above: Sequence[x509.Certificate]) -> str | None:
-        """The vendor whose CA stands at the end of a chain of certificates that each issued the one before."""
+    def _authority_above(
+        self, leaf: x509.Certificate, above: Sequence[x509.Certificate], now: datetime
+    ) -> DeviceAuthority | None:
+        """The CA at the end of a chain of certificates that each issued the one before, and may issue others."""
         last = leaf
         for certificate in [*above, None]:
-            vendor = next((v for issuer, v in self._issuers.items() if is_issued_by(last, issuer)), None)
-            if vendor or certificate is None or not is_issued_by(last, certificate):
-                return vendor
+            authority = next((a for issuer, a in self._issuers.items() if is_issued_by(last, issuer)), None)
+            if authority or certificate is None:
+                return authority
+            if not is_issued_by(last, certificate) or not self._may_issue(certificate, now):
+                return None
             last = certificate
         return None
 
-    def _learn(self, fingerprint: bytes, der: bytes, ssl_object: _Connection) -> _Known | None:
+    def _may_issue(self, certificate: x509.Certificate, now: datetime) -> bool:
+        """Whether a certificate in the middle of a chain that no handshake has verified may stand there."""
+        if not is_ca(certificate) or _flaw(certificate):
+            return False
+        begun = certificate.not_valid_before_utc <= now
+        return begun and (self._expired or now <= certificate.not_valid_after_utc)
+
+    def _learn(self, fingerprint: bytes, der: bytes, connection: Connection) -> _Known:
         """Not remembered when nobody vouches: that may be for want of a chain, which the next connection can have."""
         try:
             leaf = x509.load_der_x509_certificate(der)
-            vendor = self._vouching(leaf, ssl_object)
-            if vendor is None:
-                return None
-            known = _Known(self._read(leaf, vendor, fingerprint.hex()), leaf.not_valid_before_utc)
+            authority = self._vouching(leaf, connection)
+            known = self._known_of(leaf, fingerprint.hex(), authority.vendor) if authority else None
         except (ValueError, UnsupportedAlgorithm):
-            return None
+            return _nobodys(fingerprint.hex(), "it cannot be read")
+        if known is None:
+            return _nobodys(fingerprint.hex(), "no CA in certs/ vouches for it")
         self._known[fingerprint] = known
         if len(self._known) > _CACHED_CERTIFICATES:
             self._known.popitem(last=False)
         return known
 
-    def _vouching(self, leaf: x509.Certificate, ssl_object: _Connection) -> str | None:
-        """The vendor whose CA issued the certificate, itself or through others."""
-        for issuer, vendor in self._issuers.items():
+    def _vouching(self, leaf: x509.Certificate, connection: Connection) -> DeviceAuthority | None:
+        """The CA that issued the certificate, itself or through others."""
+        for issuer, authority in self._issuers.items():
             if is_issued_by(leaf, issuer):
-                return vendor
-        above = _verified_chain(ssl_object)[1:]
-        found = next(filter(None, map(self._issuers.get, above)), None)
-        if found and len(self._issuers) < self._most_issuers:
+                return authority
+        above = _verified_chain(connection)[1:]
+        for certificate in above:
+            found = self._issuers.get(certificate)
+            if found:
+                break
+            if _flaw(certificate):  # The handshakes of old phones let it pass.
+                return None
+        else:
+            return None
+        if len(self._issuers) < self._most_issuers:
             # A resumed session has no chain, so the CA in between is remembered: it vouches directly from now on.
             self._issuers[above[0]] = found
         return found
 
-    def _read(self, leaf: x509.Certificate, vendor: str, fingerprint: str) -> DeviceCertificate | None:
-        # Security level 2 refuses MD5 in the handshake; the old phones' level 0 does not, and MD5 can be forged.
-        if vendor not in self._rules or isinstance(leaf.signature_hash_algorithm, hashes.MD5):
-            return None
-        oid, pattern = self._rules[vendor]
-        values = [attribute.value for attribute in leaf.subject.get_attributes_for_oid(oid)]
-        match = pattern.fullmatch(values[0]) if len(values) == 1 and isinstance(values[0], str) else None
-        mac = normalise_mac(match["mac"] or "") if match else None
-        if mac is None:
-            return None
-        return DeviceCertificate(vendor, mac, fingerprint, leaf.not_valid_after_utc, leaf.subject.rfc4514_string())
+    def _known_of(self, leaf: x509.Certificate, fingerprint: str, vendor: str) -> _Known:
+        not_before, not_after = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        try:
+            said = self._read(leaf, vendor)
+        except BadValue as error:
+            return _Known(Judged(fingerprint, None, error.reason), not_before, not_after)
+        device = DeviceCertificate(vendor, said.mac, fingerprint, not_after, leaf.subject.rfc4514_string())
+        return _Known(Judged(fingerprint, device), not_before, not_after, said.weakness)
+
+    def _read(self, leaf: x509.Certificate, vendor: str) -> Said:
+        if vendor not in self._rules:
+            raise BadValue("certificate", f"where {vendor} writes the MAC is not known")
+        return read_factory_certificate(leaf, vendor, self._rules[vendor], self._owner)
+
+    def _at(self, now: datetime, known: _Known) -> Judged:
+        """What is known of a certificate, at one time."""
+        judged = known.judged
+        if judged.device is None:
+            return judged
+        if known.weakness and not self._weak:
+            return replace(judged, device=None, reason=f"{known.weakness}, which counts on the listener legacy alone")
+        if now < known.not_before:
+            return replace(judged, device=None, reason=f"it is not valid before {known.not_before:%Y-%m-%d}")
+        if known.not_after < now and not self._expired:
+            return replace(judged, device=None, reason=f"it is not valid now, but was until {known.not_after:%Y-%m-%d}")
+        return judged
 
 
-def _verified_chain(ssl_object: _Connection) -> list[x509.Certificate]:
+def _flaw(certificate: x509.Certificate) -> str:
+    return signature_flaw(certificate) or key_flaw(certificate)
+
+
+def _nobodys(fingerprint: str, reason: str) -> _Known:
+    at = datetime.min.replace(tzinfo=UTC)
+    return _Known(Judged(fingerprint, None, reason), at, at)
+
+
+def _is_for_clients(leaf: x509.Certificate) -> bool:
+    """Whether it may be shown by a client; one that does not say for what it is may (RFC 5280, section 4.2.1.12)."""
+    try:
+        purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError:
+        return False
+    return bool(purposes & {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+
+
+def _verified_chain(ssl_object: Connection) -> list[x509.Certificate]:
     """The chain the handshake verified, leaf first; empty on a resumed session. Public in `ssl` from Python 3.13 on."""
     get_chain = getattr(getattr(ssl_object, "_sslobj", None), "get_verified_chain", None)
     chain = get_chain() if get_chain else None

@@ -17,6 +17,7 @@ def account_view(account: Account) -> dict[str, Any]:
         "id": account.id,
         "name": account.name,
         "enabled": account.enabled,
+        "external_id": account.external_id or None,
         "roles": _roles(account.roles),
         "created_at": _moment(account.created_at),
         "revision": account.revision,

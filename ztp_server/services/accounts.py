@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ztp_server.domain.access import Actor
-from ztp_server.domain.account import EVERYTHING, Account, RoleGrant
+from ztp_server.domain.account import EVERYTHING, Account, RoleGrant, checked_external_id
 from ztp_server.domain.site import check_slug
 from ztp_server.errors import Conflict, LoginRefused
 from ztp_server.services.checks import checked_name
@@ -46,14 +46,24 @@ class Accounts:
             return await session.tokens.made_by(f"account:{account_id}")
 
     async def add(
-        self, who: Actor, account_id: str, name: str, password: str, roles: Sequence[RoleGrant] = ()
+        self,
+        who: Actor,
+        account_id: str,
+        name: str,
+        password: str,
+        roles: Sequence[RoleGrant] = (),
+        *,
+        external_id: str = "",
     ) -> Account:
-        """Raises BadValue, Conflict when the id is taken, and Forbidden when it could do more than the one who asks."""
+        """Without a password it can log in elsewhere only, as `external_id`. Raises BadValue, Conflict when the id is
+        taken, and Forbidden when it could do more than the one who asks."""
         who.require("accounts:edit")
-        account = _checked(Account(account_id, name or account_id, roles=tuple(roles)), password)
+        elsewhere = checked_external_id(external_id)
+        account = Account(account_id, name or account_id, roles=tuple(roles), external_id=elsewhere)
+        account = _checked(account, password) if password or not elsewhere else _named(account)
         async with self._store.read() as session:
             await checked_grants(session, who, roles)
-        hashed = await self._passwords.hash(password)
+        hashed = await self._passwords.hash(password) if password else ""
         async with self._store.write() as session:
             given = await checked_grants(session, who, roles)
             return await _add(session, who, replace(account, roles=given), hashed)
@@ -80,11 +90,13 @@ class Accounts:
         name: str | None = None,
         enabled: bool | None = None,
         roles: Sequence[RoleGrant] | None = None,
+        external_id: str | None = None,
         revision: int | None = None,
     ) -> Account:
         """Change what is given; it counts from the next request on. Raises NotFound, BadValue, Stale, Conflict for the
         last who may do everything, and Forbidden for an account above the one who asks."""
         who.require("accounts:edit")
+        elsewhere = None if external_id is None else checked_external_id(external_id)
         async with self._store.write() as session:
             before = await _reachable(session, who, account_id, revision)
             after = replace(
@@ -92,10 +104,11 @@ class Accounts:
                 name=before.name if name is None else checked_name(name),
                 enabled=before.enabled if enabled is None else enabled,
                 roles=before.roles if roles is None else await checked_grants(session, who, roles),
+                external_id=before.external_id if elsewhere is None else elsewhere,
             )
             await _keep_an_admin(session, before, after)
             kept = await session.accounts.replace(after)
-            if not after.enabled:
+            if not after.enabled or before.external_id not in ("", after.external_id):
                 await session.tokens.end_sessions(account_id)
             subject = f"account:{account_id}"
             await session.audit.add(who, "account.changed", subject, before=_record(before), after=_record(kept))
@@ -137,8 +150,13 @@ _NOT_FIRST = "this token makes no first account: there is an account, or a newer
 
 
 def _checked(account: Account, password: str) -> Account:
-    check_slug("id", account.id)
+    named = _named(account)
     checked_password(password, account.id, account.name)
+    return named
+
+
+def _named(account: Account) -> Account:
+    check_slug("id", account.id)
     return replace(account, name=checked_name(account.name))
 
 
@@ -171,4 +189,5 @@ async def _keep_an_admin(session: Session, before: Account, after: Account | Non
 
 def _record(account: Account) -> dict[str, Any]:
     """An account as the audit keeps it: of its password nothing, not even what could be compared."""
-    return {"name": account.name, "enabled": account.enabled, "roles": [str(role) for role in account.roles]}
+    record = {"name": account.name, "enabled": account.enabled, "roles": [str(role) for role in account.roles]}
+    return record | ({"external_id": account.external_id} if account.external_id else {})

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ztp_server.domain.proof import counted_proofs, token_path
 from ztp_server.domain.site import Site
 from ztp_server.domain.support import speaks_tls
 from ztp_server.domain.template_context import Server
@@ -22,10 +23,12 @@ DEFAULT_PORTS = {"http": 8080, "https": 8443, "mtls": 8444}
 @dataclass
 class ServerAddress:
     """`server` is what templates are told; `trusted_makers` are the vendors of which a CA is loaded, so that their
-    phones can come back with their factory certificate. Replaced as a whole when certificates change."""
+    phones can come back with their factory certificate. Replaced as a whole when certificates change. CAs of
+    demonstration phones count where `is_demo`."""
 
     server: Server
     trusted_makers: Set[str] = field(default_factory=frozenset)
+    is_demo: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -51,16 +54,21 @@ class ServerAddress:
         site: Site,
         settings: Mapping[str, Any],
         running: str,
+        proofs: tuple[str, ...] | None = None,
+        token: str = "",
     ) -> str:
-        """The steady address of one phone: its own setting goes first. A phone is not sent to a listener that gives it
-        nothing: the one with client certificates where its site does not take them as proof, plain HTTP where that
-        gives no secrets. There a phone that gets this file came over TLS, whatever is said of its kind."""
-        urls = self.server.urls
+        """The steady address of one phone: its own setting goes first, else it ends with the phone's steady token, if
+        it has one. `proofs` are those that count for the phone, None: those of its site. A phone is not sent to a
+        listener that gives it nothing: the one with client certificates where they are no proof of it, plain HTTP where
+        that gives no secrets. There a phone that gets this file came over TLS, whatever is said of its kind."""
+        urls, counted = self.server.urls, counted_proofs(proofs, site.proofs)
         steady = self.steady_url(vendor, family, model, running)
         if steady == urls.get("http") and not site.plain_secrets:
             steady = urls.get("https") or urls.get("mtls") or steady
-        if steady == urls.get("mtls") and "certificate" not in site.proofs:
+        if steady == urls.get("mtls") and "certificate" not in counted:
             steady = urls.get("https", steady)
+        if token and "token" in counted:
+            steady += token_path(token)
         return settings["provisioning_url"] or steady
 
 
@@ -71,7 +79,7 @@ async def last_address(store: Store) -> ServerAddress:
     if text is None:
         return ServerAddress(_presumed())
     saved = json.loads(text)
-    return ServerAddress(Server(**saved["server"]), frozenset(saved["trusted_makers"]))
+    return ServerAddress(Server(**saved["server"]), frozenset(saved["trusted_makers"]), saved.get("is_demo", False))
 
 
 def _presumed() -> Server:
@@ -85,7 +93,8 @@ def _presumed() -> Server:
 
 async def keep_address(store: Store, address: ServerAddress) -> None:
     """Write the address down for `last_address`, unless it stands there already."""
-    saved = {"server": asdict(address.server), "trusted_makers": sorted(address.trusted_makers)}
+    makers = sorted(address.trusted_makers)
+    saved = {"server": asdict(address.server), "trusted_makers": makers, "is_demo": address.is_demo}
     text = json.dumps(saved, sort_keys=True)
     async with store.read() as session:
         known = await session.meta.get(_META)

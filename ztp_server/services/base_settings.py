@@ -12,6 +12,7 @@ from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.site import check_slug
 from ztp_server.domain.support import check_clock, check_texts, check_values
 from ztp_server.services.address import ServerAddress
+from ztp_server.services.approval_rules import refuse_ruled
 from ztp_server.services.checks import Changes, changed_settings, checked_name, known_model
 from ztp_server.services.custom_parameters import custom_warnings
 from ztp_server.services.edits import (
@@ -26,6 +27,7 @@ from ztp_server.services.edits import (
 )
 from ztp_server.services.group_checks import check_group
 from ztp_server.services.records import base_settings_record
+from ztp_server.services.reveals import note_reveal
 from ztp_server.services.sample_diffs import SampleDiffs, Shared
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
@@ -204,6 +206,7 @@ class BaseSettingsService:
             base = await session.base_settings.get(base_id)
             check_revision(f"base settings {base_id} were", revision, base.revision)
             await refuse_in_use(session, who, f"base settings {base_id} are", base_settings=base_id)
+            await refuse_ruled(session, who, base_settings=base_id)
             record = {"revision": base.revision} | base_settings_record(base, self._table, session.audit.digest)
             await session.base_settings.remove(base_id)
             await session.audit.add(who, "base_settings.removed", base_id, before=record, reason=reason)
@@ -216,7 +219,7 @@ class BaseSettingsService:
         reason = checked_reason(reason, needed=True)
         async with self._store.write() as session:
             base = await session.base_settings.get(base_id)
-            await session.audit.add(who, "base_settings.revealed", base_id, reason=reason)
+            await note_reveal(session, who, "base_settings.revealed", base_id, reason=reason)
         return {name: value for name, value in base.settings.items() if value and self._table.is_secret(name)}
 
     @property

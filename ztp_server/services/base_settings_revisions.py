@@ -115,7 +115,7 @@ class BaseSettingsRevisions:
         if found is None or not who.may("phones:view", found[0].site):
             raise NotFound(f"no phone {wanted}")
         self._check_family(found[0], new)
-        return await self._samples.sample(session, *found, Shared(base=old), Shared(base=new))
+        return await self._samples.sample(session, found[0], found[1], Shared(base=old), Shared(base=new))
 
     def _check_family(self, phone: Phone, base: BaseSettings) -> None:
         catalog = self._templates.catalog

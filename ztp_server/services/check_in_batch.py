@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from ztp_server.domain.attempt import Attempt, MadeOf
 from ztp_server.domain.event import CheckIn
 from ztp_server.domain.status import SLACK, Progress
+from ztp_server.services.certificate_events import certificate_events, pinned_certificate
 from ztp_server.services.needed_files import asked_first
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session
@@ -39,6 +40,8 @@ class CheckInBatch:
         if rows:
             await session.check_ins.note(rows)
         managed = await session.phone_status.of_managed(dict.fromkeys(a.mac for a in (*proven, *refused)))
+        for event in certificate_events(self._templates.catalog, managed, proven):
+            await session.events.add("server", event.action, event.mac, {"reason": event.reason})
         attempts = [*proven, *(attempt for attempt in refused if attempt.mac in managed)]
         last = await session.check_in_log.last_runs(dict.fromkeys(attempt.mac for attempt in attempts))
         await self._log(session, attempts, last)
@@ -95,6 +98,7 @@ class CheckInBatch:
             phone_revision=complete.phone_revision if complete else start.phone_revision,
             problem=_problem(start.problem, attempts),
             due_at=_due(start, newest, made_of),
+            certificate=pinned_certificate(start.certificate, attempts),
         )
         if _stand(after) != _stand(start):
             return replace(after, since=newest.last_at)
@@ -167,10 +171,11 @@ def _due(before: Progress, newest: Attempt, made_of: MadeOf | None) -> datetime 
 
 def _is_news(before: Progress, after: Progress) -> bool:
     """Whether more changed than the time, or that by so much that it is worth writing down."""
-    if (after.address, after.firmware, after.firmware_wanted) != (
+    if (after.address, after.firmware, after.firmware_wanted, after.certificate) != (
         before.address,
         before.firmware,
         before.firmware_wanted,
+        before.certificate,
     ):
         return True
     if (after.due_at is None) != (before.due_at is None):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -11,8 +12,11 @@ import structlog
 from ztp_server.domain.attempt import Attempt
 from ztp_server.domain.event import CheckIn
 from ztp_server.domain.request import Outcome, PhoneFile, PhoneRequest, Refusal, Unavailable
+from ztp_server.domain.unknown_phone import UnknownPhone
 from ztp_server.errors import StoreUnavailable
 from ztp_server.services.check_in_batch import CheckInBatch, last_of
+from ztp_server.services.damage import damaged_values
+from ztp_server.services.knocks import Knocks
 from ztp_server.services.served_bytes import ServedBytes
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
@@ -39,6 +43,9 @@ class CheckIns:
         self._store = store
         self._batch = CheckInBatch(templates)
         self.served = ServedBytes(store)
+        self.knocks = Knocks(templates)
+        # Told of the phones that knocked, once that is written down.
+        self.knocked: Callable[[Sequence[UnknownPhone]], None] | None = None
         self._waiting: _Runs = {}
         self._refused: _Runs = {}
         self._being_written: _Runs = {}
@@ -47,7 +54,8 @@ class CheckIns:
 
     def note(self, request: PhoneRequest, outcome: Outcome, milliseconds: int = 0) -> None:
         """Remember a request for a file of a phone's own. Names that were made up are in the log alone, and so are
-        refusals in the name of phones that we do not have."""
+        refusals in the name of phones that we do not have: of those see services/knocks.py."""
+        self.knocks.note(request, outcome)
         if not outcome.file:
             return
         waiting, most = (self._waiting, _MOST_WAITING) if outcome.proof else (self._refused, _MOST_REFUSED)
@@ -87,27 +95,38 @@ class CheckIns:
     async def flush(self, *, at_the_end: bool = False) -> None:
         """Write down what waits. What cannot be written now is kept for the next time. The bytes of new files follow
         over the next flushes; at the end all of them."""
+        await self._report_damage()
         waiting, self._waiting = self._waiting, {}
         refused, self._refused = self._refused, {}
         self._being_written = waiting
         events, self._events = self._events, []
+        knocks = self.knocks.take()
         try:
             files = await self.served.ready(all_of_them=at_the_end)
-            if not (waiting or refused or events or files):
+            if not (waiting or refused or events or files or knocks):
                 return
             async with self._store.write() as session:
                 await self._batch.write(session, _all(waiting), _all(refused))
+                unknown = await self.knocks.write(session, knocks)
                 for action, subject, reason in events:
                     await session.events.add("server", action, subject[:255], {"reason": reason})
                 await session.served_files.add(files)
             self.served.kept(files)
+            if unknown and self.knocked:
+                self.knocked(unknown)
         except StoreUnavailable as error:
             self._waiting = _joined(waiting, self._waiting)
             self._refused = _joined(refused, self._refused)
             self._events = (events + self._events)[:1000]
+            self.knocks.put_back(knocks)
             log.warning("check_ins.not_written", reason=str(error))
         finally:
             self._being_written = {}
+
+    async def _report_damage(self) -> None:
+        with suppress(StoreUnavailable):
+            for subject, reason in await damaged_values(self._store):
+                self.report("secret.damaged", subject, reason)
 
     async def run(self) -> None:
         """Flush for ever; cancelled at the end, which flushes once more."""

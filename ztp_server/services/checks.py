@@ -10,6 +10,7 @@ from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.phone_category import check_category, parse_hardware_id, parse_remote_address
+from ztp_server.domain.proof import parse_proofs
 from ztp_server.domain.site import Site
 from ztp_server.domain.support import check_values
 from ztp_server.domain.text import check_text
@@ -67,6 +68,7 @@ def checked_phone(
         name=checked_name(phone.name),
         hardware_id=parse_hardware_id(phone.category, phone.hardware_id),
         settings=catalog.settings.parse_all(phone.settings),
+        proofs=None if phone.proofs is None else parse_proofs(list(phone.proofs)),
     )
     if phone.category == "remote":
         return replace(phone, remote_address=parse_remote_address(phone.remote_address))

@@ -9,7 +9,8 @@ from typing import Any
 from ztp_server.domain.access import Actor
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.site import Site
-from ztp_server.errors import BadValue, NotFound
+from ztp_server.domain.text import is_unreadable, reason_unreadable
+from ztp_server.errors import BadValue, Damaged, NotFound
 from ztp_server.services.connection_values import connection_values
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.effective import effective
@@ -17,6 +18,7 @@ from ztp_server.services.generated_lines import new_password
 from ztp_server.services.phone_checks import seen_phone
 from ztp_server.services.phones import Phones
 from ztp_server.services.records import subject_of
+from ztp_server.services.reveals import note_reveal
 from ztp_server.services.templates import Templates
 from ztp_server.services.written_phone import Written
 from ztp_server.store import Session, Store
@@ -71,7 +73,7 @@ class Connections:
             reason = checked_reason(reason, needed=True)
             async with self._store.write() as session:
                 shown = {"connection": [line.user for line in phone.lines]}
-                await session.audit.add(who, "phone.revealed", subject_of(phone), after=shown, reason=reason)
+                await note_reveal(session, who, "phone.revealed", subject_of(phone), after=shown, reason=reason)
         return _connection(phone, values, site, reveal)
 
     async def new_password(self, who: Actor, text: str, line: int = 1, *, revision: int | None = None) -> Written:
@@ -125,6 +127,8 @@ def _account(line: Line, server: str, reveal: bool) -> Account:
     host = f"[{server}]" if ":" in server else server
     address = f"sip:{line.user}@{host}" if server and "@" not in line.user else ""
     password = line.password if reveal or not line.password else "***"
+    if is_unreadable(password):
+        raise Damaged(reason_unreadable(password))
     return Account(line.user, line.auth_user or line.user, line.display_name, address, password)
 
 

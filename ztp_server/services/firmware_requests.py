@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ztp_server.domain.catalog import Candidate, Seen
 from ztp_server.domain.firmware import Firmware, Library, Offer, choose, is_older
-from ztp_server.domain.request import Answer, Outcome, PhoneRequest, Refusal, StoredFile, Unavailable
+from ztp_server.domain.request import Answer, Outcome, PhoneRequest, Refusal, StoredFile, Unavailable, unproven
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.firmware_files import FirmwareFiles
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.fleet import Fleet
 from ztp_server.services.own_files import Known, make_offer
+from ztp_server.services.proving import NO_PROOF, prove
 from ztp_server.services.templates import Templates
 
 NO_IMAGE = Refusal("no firmware for this phone")
@@ -39,16 +41,22 @@ class FirmwareRequests:
         self._check_ins = check_ins
 
     async def may_download(self, request: PhoneRequest) -> bool:
-        """Firmware is licensed and large: any known maker's certificate, or an address of one of our sites.
-        Raises StoreUnavailable."""
-        return request.certificate is not None or await self._fleet.at_any_site(request.address)
+        """Firmware is licensed and large: any known maker's certificate, an address of one of our sites, or what a
+        phone of ours proves itself with. Raises StoreUnavailable."""
+        if request.certificate is not None or await self._fleet.at_any_site(request.address):
+            return True
+        mac = await self._fleet.whose(request)
+        known = await self._fleet.find(mac) if mac else None
+        verdict = prove(known, request, datetime.now(UTC)) if known else NO_PROOF
+        # What has to be bound first is used for a file of the phone's own.
+        return bool(verdict.proof) and verdict.unused is None
 
     async def answer(self, request: PhoneRequest, candidate: Candidate, seen: Seen, outcome: Outcome) -> Answer:
         """The image a phone asks for. Raises StoreUnavailable."""
         if request.method == "PUT":
             return Refusal("firmware is not uploaded by phones")
         if not await self.may_download(request):
-            return Refusal("no proof")
+            return unproven(request, "no proof")
         asked = await self._asked(request, candidate, seen)
         if asked is None:
             return NO_IMAGE
@@ -66,7 +74,7 @@ class FirmwareRequests:
         running, version = seen.firmware if same_maker else "", candidate.captured.get("version", "")
         if version and not is_older(version, running):
             return _Asked(model, running, None)  # The name says all, whoever asks.
-        mac = request.certificate.mac if request.certificate else seen.mac
+        mac = await self._fleet.whose(request) or seen.mac
         known = await self._fleet.find(mac) if mac else None
         if known is None or known.group.vendor.id != candidate.vendor:
             return _Asked(model, running, None)

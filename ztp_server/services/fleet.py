@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import OrderedDict
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from ztp_server.domain.firmware import Library
@@ -13,7 +14,10 @@ from ztp_server.domain.request import PhoneRequest
 from ztp_server.domain.site import LOOPBACK_NETWORKS, Network, Site
 from ztp_server.errors import StoreUnavailable
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.own_files import Group, Known, known_phone, make_group, networks_of
+from ztp_server.services.believed_certificates import BelievedCertificates
+from ztp_server.services.hardware_ids import HardwareIds
+from ztp_server.services.own_files import NO_PROOFS, Group, Known, known_phone, make_group, networks_of
+from ztp_server.services.proof_index import ProofIndex, read_proofs
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
@@ -29,7 +33,10 @@ class Fleet:
         self._store = store
         self._templates = templates
         self._address = address
+        self.certificates = BelievedCertificates(store)
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self.hardware_ids = HardwareIds(store)
+        self._proofs = ProofIndex(store)
         self._reading = asyncio.Lock()
         self._generation = 0
         self._told = 0
@@ -66,6 +73,8 @@ class Fleet:
             self._known.move_to_end(mac)
             return known
         try:
+            if known is None and not await self.hardware_ids.may_be(mac):
+                return None  # As quickly as for one that is known.
             return await self._load(mac, known)
         except StoreUnavailable:
             if known is None:
@@ -92,9 +101,24 @@ class Fleet:
 
     async def could_be_proven(self, mac: str, request: PhoneRequest) -> bool:
         """Whether the one who asks could be some phone of ours, whatever this MAC is. Raises StoreUnavailable."""
-        if request.listener == "mtls":
+        if request.by_certificate:
             return request.certificate is not None and request.certificate.mac == mac
-        return await self.at_any_site(request.address)
+        owner = await self._proofs.owner_of_token(request.token) if request.token else ""
+        if owner:
+            return owner == mac  # Another phone's file is nothing that a phone asks for.
+        if await self.at_any_site(request.address):
+            return True
+        if request.login and await self._proofs.owner_of_user(request.login.user) == mac:
+            return True
+        return await self._proofs.has_window(mac, datetime.now(UTC))
+
+    async def whose(self, request: PhoneRequest) -> str:
+        """The MAC that a request is made for which does not name one, empty when nothing tells it; that it is, is still
+        to be proven. Raises StoreUnavailable."""
+        if request.certificate:
+            return request.certificate.mac
+        owner = await self._proofs.owner_of_token(request.token) if request.token else ""
+        return owner or (await self._proofs.owner_of_user(request.login.user) if request.login else "")
 
     async def firmware(self) -> Library:
         """The images there are; the same object until there are others. Raises StoreUnavailable."""
@@ -126,15 +150,23 @@ class Fleet:
 
     def _forget(self, kind: str, key: str) -> None:
         self._told += 1
-        if kind == "phone":
-            known = self._known.get(key)
-            if known:
-                known.generation = -1
+        if kind in ("phone", "proof"):
+            self._forget_phone(key)
+            if kind == "proof":
+                self._proofs.forget(key)
         elif kind == "firmware":
             self._library_stale = True
+        elif kind == "certificate":
+            self.certificates.forget()
         else:
             self._sites_stale = True
             self._forget_groups()
+
+    def _forget_phone(self, mac: str) -> None:
+        self.hardware_ids.forget(mac)
+        known = self._known.get(mac)
+        if known:
+            known.generation = -1
 
     def _forget_groups(self) -> None:
         self._groups.clear()
@@ -143,8 +175,9 @@ class Fleet:
     async def _load(self, mac: str, before: Known | None) -> Known | None:
         generation, told = self._generation, self._told
         async with self._store.read() as session:
-            phone, running = await session.phones.find_running(mac) or (None, "")
+            phone, running, has_proofs = await session.phones.find_running(mac) or (None, "", False)
             group = await self._group(session, phone, generation) if phone else None
+            proofs, token = await read_proofs(session, phone) if phone and has_proofs else (NO_PROOFS, "")
         if phone is None or group is None:
             self._known.pop(mac, None)
             return None
@@ -152,6 +185,7 @@ class Fleet:
         known = known_phone(group, self._address, phone, (before.running if before else "") or running)
         # What was read before somebody said "forget" is good for this answer, and not to be remembered.
         known.generation = generation if told == self._told else -1
+        known.proofs, known.steady_token = proofs, token
         if before:
             known.last_good = {**before.last_good, **before.files}
         self._known[mac] = known
@@ -175,18 +209,6 @@ class Fleet:
             if generation == self._generation:  # else somebody said "forget" meanwhile, and it may be of before that
                 self._groups[key] = group
         return group
-
-
-def prove(known: Known, request: PhoneRequest) -> str:
-    """Which proof shows that this request comes from this phone; empty when none does.
-
-    On the listener with client certificates nothing but the certificate counts.
-    """
-    certificate = request.certificate
-    if request.listener == "mtls":
-        own = certificate and certificate.mac == known.phone.hardware_id and certificate.vendor == known.group.vendor.id
-        return "certificate" if own and "certificate" in known.group.site.proofs else ""
-    return "network" if "network" in known.group.site.proofs and lies_in(request.address, known.group.networks) else ""
 
 
 @lru_cache(maxsize=16_384)

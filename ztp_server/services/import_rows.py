@@ -20,6 +20,7 @@ from ztp_server.services.checks import checked_phone
 from ztp_server.services.effective import GroupChecks
 from ztp_server.services.generated_lines import completed
 from ztp_server.services.import_warnings import ImportWarnings
+from ztp_server.services.lasting_proof import LET_IN, require_proof
 from ztp_server.services.phone_cells import column_of, hardware_id_of, phone_of
 from ztp_server.services.phone_csv import Row
 from ztp_server.store import Session
@@ -67,11 +68,13 @@ class Writes:
 class RowChecks:
     """Checks the rows of one file, some at a time: `look_up` what they speak of, then `take` each of them."""
 
-    def __init__(self, catalog: Catalog, who: Actor, mode: Mode) -> None:
+    def __init__(self, catalog: Catalog, who: Actor, mode: Mode, *, opens_windows: bool = False) -> None:
+        """With `opens_windows` a new phone is taken only if a window can be opened for it."""
+        self._opens_windows = opens_windows
         self._catalog = catalog
         self._who = who
         self._mode = mode
-        self._sites: dict[str, Site] = {}
+        self.sites: dict[str, Site] = {}
         self._bases: dict[str, BaseSettings] = {}
         self._extensions: dict[str, str] = {}
         self._by_id: dict[str, Phone] = {}
@@ -83,7 +86,7 @@ class RowChecks:
         self.writes = Writes()
 
     async def begin(self, session: Session) -> None:
-        self._sites = {site.id: site for site in await session.sites.all()}
+        self.sites = {site.id: site for site in await session.sites.all()}
         self._bases = {base.id: base for base in await session.base_settings.all()}
 
     async def look_up(self, session: Session, rows: Sequence[Row]) -> None:
@@ -155,7 +158,7 @@ class RowChecks:
     def _checked(self, phone: Phone, before: Phone | None) -> Phone:
         if phone.site:
             self._require(phone, before)
-        site = self._sites.get(phone.site)
+        site = self.sites.get(phone.site)
         if site is None:
             raise BadValue("site", f"no site {phone.site[:64]!r}")
         base = self._bases.get(phone.base_settings)
@@ -165,13 +168,18 @@ class RowChecks:
         if extension is None:
             raise BadValue("user", f"no user {phone.user[:64]!r}")
         phone, _ = completed(phone, before, extension)
-        return checked_phone(self._catalog, phone, site, base, self._groups)
+        phone = checked_phone(self._catalog, phone, site, base, self._groups)
+        if self._opens_windows and before is None and phone.category == "managed":
+            require_proof(phone, site, "window")
+        return phone
 
     def _require(self, phone: Phone, before: Phone | None) -> None:
         """Who moves a phone needs the permission at both sites."""
         try:
             if before is None:
                 self._who.require("phones:add", phone.site)
+                if self._opens_windows:
+                    self._who.require(LET_IN, phone.site)
             else:
                 self._who.require("phones:edit", before.site)
                 self._who.require("phones:edit", phone.site)

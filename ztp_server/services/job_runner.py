@@ -17,8 +17,8 @@ from typing import Any
 
 import structlog
 
-from ztp_server.domain.job import RETENTION_DAYS, Job, JobItem
-from ztp_server.errors import ImportRefused, Refused, StoreUnavailable
+from ztp_server.domain.job import DAMAGED_ORDER, RETENTION_DAYS, Job, JobItem
+from ztp_server.errors import Damaged, ImportRefused, Refused, StoreUnavailable
 from ztp_server.services.job_kinds import Kind, Kinds, Progress, StepKind, WholeKind
 from ztp_server.store import Session, Store
 
@@ -97,6 +97,8 @@ class JobRunner:
             await self._refuse(job, error)
         except Refused as error:
             await self._end(job, "failed", str(error))
+        except Damaged as error:
+            await self._end(job, "failed", str(error))
         except StoreUnavailable:
             raise
         except Exception:
@@ -114,6 +116,8 @@ class JobRunner:
         return found is not None and await self.try_to_run(found)
 
     async def _run(self, kind: Kind | None, job: Job, heard: Heard) -> None:
+        if DAMAGED_ORDER in job.order:
+            raise Refused(job.order[DAMAGED_ORDER])
         if isinstance(kind, StepKind):
             has_more = True
             while has_more:

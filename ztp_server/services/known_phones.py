@@ -15,9 +15,11 @@ from ztp_server.errors import NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
 from ztp_server.services.edits import checked_reason
-from ztp_server.services.own_files import Known, known_phone, make_group, make_offer, own_rules
+from ztp_server.services.own_files import NO_PROOFS, Known, known_phone, make_group, make_offer, own_rules
 from ztp_server.services.phone_checks import seen_phone
+from ztp_server.services.proof_index import read_proofs
 from ztp_server.services.records import subject_of
+from ztp_server.services.reveals import note_reveal
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
 
@@ -38,8 +40,10 @@ class KnownPhones:
             site = await session.sites.get(phone.site)
             base = await session.base_settings.get(phone.base_settings)
             library = Library(await session.firmware.all())
+            proofs, token = await read_proofs(session, phone)
         model = known_model(self._templates.catalog, phone.model)
         known = known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone, running)
+        known.proofs, known.steady_token = proofs, token
         known.offer = make_offer(known, library, running)
         return known
 
@@ -64,7 +68,7 @@ class KnownPhones:
         reason = checked_reason(reason)
         async with self._store.write() as session:
             shown = {"files": list(wanted)}
-            await session.audit.add(who, "phone.revealed", known.phone.hardware_id, after=shown, reason=reason)
+            await note_reveal(session, who, "phone.revealed", known.phone.hardware_id, after=shown, reason=reason)
         return known, wanted
 
 
@@ -73,7 +77,8 @@ def without_secrets(known: Known, table: SettingsTable) -> Known:
     found = known.effective.values.items()
     values = {name: replace(v, value="***") if v.value and table.is_secret(name) else v for name, v in found}
     effective = replace(known.effective, values=values)
-    return replace(known, phone=_without_passwords(known.phone), effective=effective)
+    token, phone = hidden(True, known.steady_token), _without_passwords(known.phone)
+    return replace(known, phone=phone, effective=effective, proofs=NO_PROOFS, steady_token=token)
 
 
 def files_of(known: Known, file: str | None) -> dict[str, FileRule]:

@@ -24,7 +24,7 @@ class Limit:
 
 
 # One account from one address; one address, behind which may be a whole office; one account, which others must not be
-# able to close for its owner.
+# able to close for its owner: its limit does not count where the owner has logged in from before.
 _PAIR, _ADDRESS, _ACCOUNT = Limit(5, 2, 900), Limit(50, 2, 900), Limit(20, 1, 30)
 
 
@@ -40,22 +40,34 @@ class LoginLimits:
 
     def __init__(self) -> None:
         self._bursts: OrderedDict[tuple[str, str], _Burst] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def begin(self, account: str, address: str, now: float) -> bool:
-        """Take a try at `now` (seconds of a clock that does not go back). Whether with this one a limit is reached: the
-        first time in a burst. Raises TooMany."""
+    def begin(self, account: str, address: str, now: float) -> None:
+        """Take a try at `now` (seconds of a clock that does not go back). Raises TooMany."""
         keys = _keys(account, address)
+        if keys[0][0] in self._known:
+            del keys[2]
         wait = max(self._burst(key, now).blocked_until - now for key, _ in keys)
         if wait > 0:
             raise TooMany("too many failed log-ins; wait and try again", math.ceil(wait))
-        reached = [self._count(self._burst(key, now), limit, now) for key, limit in keys]
-        return any(reached)
+        for key, limit in keys:
+            self._count(self._burst(key, now), limit, now)
+
+    def known(self, account: str, address: str) -> None:
+        """The owner of an account logs in from this address."""
+        pair = _keys(account, address)[0][0]
+        self._known[pair] = None
+        self._known.move_to_end(pair)
+        if len(self._known) > _MOST_KEYS:
+            self._known.popitem(last=False)
 
     def succeeded(self, account: str, address: str) -> None:
-        """The password was right: the account starts anew, and the address gets its try back."""
+        """The password was right: the account starts anew, and the address gets its try back. What strangers failed at
+        stays counted where the owner was known already."""
         pair, office, login = (key for key, _ in _keys(account, address))
-        for key in (pair, login):
+        for key in (pair,) if pair in self._known else (pair, login):
             self._bursts.pop(key, None)
+        self.known(account, address)
         burst = self._bursts.get(office)
         if burst:
             burst.failures -= 1
@@ -70,13 +82,12 @@ class LoginLimits:
             self._bursts.popitem(last=False)
         return burst
 
-    def _count(self, burst: _Burst, limit: Limit, now: float) -> bool:
+    def _count(self, burst: _Burst, limit: Limit, now: float) -> None:
         burst.failures += 1
         burst.last = now
         beyond = burst.failures - limit.free
         if beyond >= 0:
             burst.blocked_until = now + min(limit.longest, limit.first * 2.0 ** min(beyond, 30))
-        return beyond == 0
 
 
 def _keys(account: str, address: str) -> list[tuple[tuple[str, str], Limit]]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ztp_server.errors import Misconfigured
+from ztp_server.pki.makers import MakerFolders
 from ztp_server.services.accounts import Accounts
 from ztp_server.services.address import ServerAddress, last_address
 from ztp_server.services.annotations import Annotations
+from ztp_server.services.approval_rules import ApprovalRules
 from ztp_server.services.audit import Audit
+from ztp_server.services.backups import Backups, Folders
 from ztp_server.services.base_settings import BaseSettingsService
 from ztp_server.services.base_settings_revisions import BaseSettingsRevisions
 from ztp_server.services.bulk_edit import EditKind
 from ztp_server.services.bulk_remove import RemoveKind
 from ztp_server.services.connection import Connections
+from ztp_server.services.denied_certificates import DeniedCertificates
+from ztp_server.services.device_cas import DeviceCas
 from ztp_server.services.events import Events
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
@@ -25,6 +29,7 @@ from ztp_server.services.job_kinds import Kind
 from ztp_server.services.job_runner import JobRunner
 from ztp_server.services.job_undo import UndoKind
 from ztp_server.services.jobs import Jobs
+from ztp_server.services.keys import Keys
 from ztp_server.services.logins import Logins
 from ztp_server.services.migrate import MigrateKind
 from ztp_server.services.models import Models
@@ -35,6 +40,7 @@ from ztp_server.services.phone_export import PhoneExport
 from ztp_server.services.phone_import import ImportKind, PhoneImport
 from ztp_server.services.phone_lines import PhoneLines
 from ztp_server.services.phone_list import PhoneList
+from ztp_server.services.phone_proofs import PhoneProofsService
 from ztp_server.services.phones import Phones
 from ztp_server.services.removed_phones import RemovedPhones
 from ztp_server.services.roles import Roles
@@ -43,6 +49,7 @@ from ztp_server.services.sites import Sites
 from ztp_server.services.status import PhoneStatus
 from ztp_server.services.templates import Templates
 from ztp_server.services.tokens import Tokens
+from ztp_server.services.unknown_phones import UnknownPhones
 from ztp_server.services.users import Users
 from ztp_server.services.why import Why
 from ztp_server.store import Store
@@ -62,6 +69,9 @@ class Services:
     phone_list: PhoneList
     phone_lines: PhoneLines
     connections: Connections
+    denied_certificates: DeniedCertificates
+    device_cas: DeviceCas
+    phone_proofs: PhoneProofsService
     removed_phones: RemovedPhones
     annotations: Annotations
     phone_import: PhoneImport
@@ -85,21 +95,30 @@ class Services:
     roles: Roles
     tokens: Tokens
     logins: Logins
+    unknown_phones: UnknownPhones
+    approval_rules: ApprovalRules
+    keys: Keys
+    backups: Backups
 
     async def close(self) -> None:
         await self.store.close()
 
 
 async def open_services(
-    data: Path, database_url: str, shipped: Path, own_templates: Path, makers: Sequence[Path] = ()
+    data: Path,
+    database_url: str,
+    shipped: Path,
+    own_templates: Path,
+    makers: MakerFolders,
+    secret_key: Path | None = None,
 ) -> Services:
-    """Open a data folder, making what is missing; `makers` are folders with makers' CAs. Raises Misconfigured naming
-    the folder, file or database."""
+    """Open a data folder, making what is missing; `secret_key` is the key of secrets if it lies elsewhere. Raises
+    Misconfigured naming the folder, file or database."""
     make_folder(data)
     see_folder(own_templates)
     templates = Templates(shipped, own_templates, data / "templates.state")
     # The table may be another after a reload of the templates, so it is asked each time.
-    store = await Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name))
+    store = await Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name), secret_key)
     files = FirmwareFiles(data / "firmware")
     address = await last_address(store)
     passwords = Passwords()
@@ -107,7 +126,7 @@ async def open_services(
     status = PhoneStatus(store, templates, address)
     phones = Phones(store, templates, address, status)
     phone_list = PhoneList(store, templates, status)
-    kinds = _job_kinds(templates)
+    kinds = _job_kinds(templates, address)
     runner = JobRunner(store, kinds)
     jobs = Jobs(store, kinds, runner)
     return Services(
@@ -121,9 +140,12 @@ async def open_services(
         phone_list=phone_list,
         phone_lines=PhoneLines(phones),
         connections=Connections(store, templates, phones),
+        denied_certificates=DeniedCertificates(store),
+        device_cas=DeviceCas(store, templates, address, makers),
+        phone_proofs=PhoneProofsService(store, templates, address),
         removed_phones=RemovedPhones(store, templates),
         annotations=Annotations(store, templates, address),
-        phone_import=PhoneImport(store, templates, jobs),
+        phone_import=PhoneImport(store, templates, address, jobs),
         phone_export=PhoneExport(store, templates, phone_list),
         overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),
@@ -144,12 +166,16 @@ async def open_services(
         roles=Roles(store),
         tokens=Tokens(store),
         logins=logins,
+        unknown_phones=UnknownPhones(store, templates, address),
+        approval_rules=ApprovalRules(store, templates),
+        keys=Keys(store),
+        backups=Backups(store, Folders(data, own_templates, makers.own)),
     )
 
 
-def _job_kinds(templates: Templates) -> dict[str, Kind]:
+def _job_kinds(templates: Templates, address: ServerAddress) -> dict[str, Kind]:
     """Every kind of job there is; a new one is added here."""
-    made = (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates))
+    made = (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates, address))
     kinds: dict[str, Kind] = {kind.name: kind for kind in made}
     return {**kinds, UndoKind.name: UndoKind(kinds)}
 

@@ -14,11 +14,14 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library, Offer, choose, is_older
 from ztp_server.domain.phone import Phone
+from ztp_server.domain.proof import PhoneProofs, counted_proofs
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
 from ztp_server.domain.site import Network, Site
 from ztp_server.domain.template_context import Server, template_context
+from ztp_server.domain.text import is_unreadable, reason_unreadable
 from ztp_server.domain.vendor import Family, Model, Vendor
+from ztp_server.errors import Damaged
 from ztp_server.render import Renderer
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.effective import Effective, effective_of, shared_layers
@@ -26,6 +29,7 @@ from ztp_server.vendors import template_name
 
 # Until the library was asked.
 _NO_OFFER = Offer("", "", False, "not looked into yet")
+NO_PROOFS = PhoneProofs()
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Group:
 @dataclass(slots=True)
 class Known:
     """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data). `running`
-    is the firmware it last said it runs, and `offer` what it is offered out of `library`."""
+    is the firmware it last said it runs, and `offer` what it is offered out of `library`. `proofs` are what it alone
+    can prove itself with; `steady_token` stands in its files."""
 
     phone: Phone
     group: Group
@@ -57,15 +62,31 @@ class Known:
     generation: int = 0
     files: dict[str, PhoneFile] = field(default_factory=dict)
     last_good: dict[str, PhoneFile] = field(default_factory=dict)
+    proofs: PhoneProofs = NO_PROOFS
+    steady_token: str = field(default="", repr=False)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The names of the proofs that count for the phone."""
+        return counted_proofs(self.phone.proofs, self.group.site.proofs)
 
     @property
     def steady_url(self) -> str:
         """Where the phone finds us, by what it runs: old firmware may not be able to come over TLS. One that is to go
-        back to such is told where it will find us before it does."""
+        back to such is told where it will find us before it does. Its steady token stands in it."""
         group, runs = self.group, self.running
         if self.offer.update and is_older(self.offer.version, runs):
             runs = self.offer.version
-        return self.address.phone_url(group.vendor, group.family, group.model, group.site, self.effective.plain, runs)
+        return self.address.phone_url(
+            *(group.vendor, group.family, group.model, group.site, self.effective.plain, runs),
+            self.phone.proofs,
+            self.steady_token,
+        )
+
+    @property
+    def shown_url(self) -> str:
+        """The steady address as it may be shown."""
+        return self.steady_url.replace(self.steady_token, "***") if self.steady_token else self.steady_url
 
 
 def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -> Group:
@@ -92,7 +113,7 @@ def make_offer(known: Known, library: Library, running: str) -> Offer:
 
 
 def make_file(renderer: Renderer, server: Server, rule: FileRule, known: Known) -> PhoneFile:
-    """A phone's own file. Raises TemplateError naming file and line."""
+    """A phone's own file. Raises TemplateError naming file and line, and Damaged."""
     return render_file(renderer, rule, template_of(known, rule), context_of(server, known), "phone")
 
 
@@ -102,12 +123,17 @@ def template_of(known: Known, rule: FileRule) -> str:
 
 
 def context_of(server: Server, known: Known) -> dict[str, Any]:
-    """What the templates of this phone's files are given."""
+    """What the templates of this phone's files are given. Raises Damaged: of a secret that does not open no file is
+    made, not even its hash."""
+    settings = known.effective.plain
+    for value in (*(line.password for line in known.phone.lines), *settings.values()):
+        if is_unreadable(value):
+            raise Damaged(reason_unreadable(value))
     return template_context(
         phone=known.phone,
         vendor=known.group.vendor,
         model=known.group.model,
-        settings=known.effective.plain,
+        settings=settings,
         clock=known.effective.clock,
         server=server,
         steady_url=known.steady_url,

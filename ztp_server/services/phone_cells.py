@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.proof import read_proofs, spelled_proofs
 from ztp_server.domain.settings import CUSTOM, SettingsTable
-from ztp_server.domain.text import switch
+from ztp_server.domain.text import is_unreadable, switch
 from ztp_server.errors import BadValue
 from ztp_server.services.phone_csv import EMPTY, Cells, Row, neutral
 
@@ -52,6 +53,8 @@ def hardware_id_of(row: Row) -> str:
 
 def _changed(before: Phone, row: Row, table: SettingsTable) -> Phone:
     own: dict[str, Any] = {name: row.fields[name] or "" for name in _PLAIN if name in row.fields}
+    if "proofs" in row.fields:
+        own["proofs"] = _proofs(row.fields["proofs"])
     if row.lines:
         own["lines"] = _merged("lines", before.lines, row.lines, _line)
     if row.keys:
@@ -120,6 +123,11 @@ def _settings(before: Mapping[str, Any], cells: Cells, table: SettingsTable) -> 
     return after
 
 
+def _proofs(cell: str | None) -> tuple[str, ...] | None:
+    """`-` takes away what a phone has of its own: those of its site count."""
+    return None if cell is None else read_proofs(cell)
+
+
 def _listed(cell: str) -> Any:
     """A list as it is written: by comma, or as JSON where a comma is part of an item."""
     if cell.startswith("["):
@@ -140,15 +148,16 @@ def cells_of(phone: Phone, table: SettingsTable, *, reveal: bool) -> dict[str, s
     """A phone as cells that are not empty, by column; passwords and secret settings only when they are revealed."""
     cells = {"id": phone.id, "hardware_id": phone.hardware_id}
     cells |= {name: getattr(phone, name) for name in _PLAIN}
+    cells["proofs"] = "" if phone.proofs is None else spelled_proofs(phone.proofs)
     for number, line in enumerate(phone.lines, 1):
         cells |= {f"line{number}_{name}": getattr(line, name) for name in _LINE_TEXTS if reveal or name != "password"}
         cells[f"line{number}_shared"] = "on" if line.shared else ""
     for number, key in enumerate(phone.line_keys, 1):
         value = str(key.line) if key.type == "line" else key.value
         cells |= {f"key{number}_type": key.type, f"key{number}_value": value, f"key{number}_label": key.label}
-    found = {column: neutral(text) for column, text in cells.items() if text}
+    found = {column: neutral(text) for column, text in cells.items() if text and not is_unreadable(text)}
     for name, value in phone.settings.items():
-        if reveal or not table.is_secret(name):
+        if (reveal or not table.is_secret(name)) and not is_unreadable(value):
             found[f"settings.{name}"] = neutral(_spelled(name, value, table)) or EMPTY
     return found
 

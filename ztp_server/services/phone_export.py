@@ -15,11 +15,12 @@ from ztp_server.services.edits import checked_reason
 from ztp_server.services.phone_cells import cells_of
 from ztp_server.services.phone_csv import KEY_FIELDS, LINE_FIELDS, MOST_COLUMNS
 from ztp_server.services.phone_list import PhoneList, read_filter
+from ztp_server.services.reveals import note_reveal
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
 Filters = Mapping[str, str | Sequence[str]]
-_FIRST = ("id", "name", "category", "hardware_id", "model", "site", "base_settings", "user")
+_FIRST = ("id", "name", "category", "hardware_id", "model", "site", "base_settings", "user", "proofs")
 # Phones in memory at a time; others are served between two batches.
 _BATCH = 250
 # Each holds a connection to the database for as long as its reader takes, and phones need some as well.
@@ -62,7 +63,7 @@ class PhoneExport:
         if reveal:
             shown = {"count": len(ids), "filter": {name: _shown(value) for name, value in filters.items()}}
             async with self._store.write() as session:
-                await session.audit.add(who, "phones.revealed", "export", after=shown, reason=reason)
+                await note_reveal(session, who, "phones.revealed", "export", after=shown, reason=reason)
         return Export(len(ids), self._pieces(who, ids, reveal))
 
     async def _pieces(self, who: Actor, ids: Sequence[str], reveal: bool) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
 from ztp_server.errors import BadValue
+from ztp_server.services.added_phone import add_phone
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import Changes, changed_settings
 from ztp_server.services.edits import check_revision
@@ -65,12 +66,7 @@ class Phones:
         """Raises BadValue naming the field, and Conflict when the hardware ID is taken."""
         who.require("phones:add", phone.site)
         async with self._store.write() as session:
-            checked, made = await checked_in(session, self._templates.catalog, replace(phone, id="", revision=0), None)
-            await refuse_taken(session, who, checked)
-            added = await session.phones.add([checked])
-            await self._note(session, who, "phone.added", None, added[0])
-            warnings = await warnings_of(session, self._templates.catalog, None, added[0])
-        return Written(added[0], warnings, made)
+            return await add_phone(session, self._templates.catalog, who, phone)
 
     async def edit(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ztp_server.domain.catalog import Candidate, Requested, Seen
 from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
@@ -16,18 +17,22 @@ from ztp_server.domain.request import (
     Refusal,
     StoredFile,
     Unavailable,
+    unproven,
 )
 from ztp_server.domain.template_context import bootstrap_context
 from ztp_server.domain.vendor import Model, Vendor
-from ztp_server.errors import StoreUnavailable, TemplateError, ZtpError
+from ztp_server.errors import Damaged, StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns
+from ztp_server.services.failures import Failures
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
-from ztp_server.services.fleet import Fleet, is_loopback, prove
+from ztp_server.services.fleet import Fleet, is_loopback
+from ztp_server.services.hand_over import HandOver
 from ztp_server.services.inputs import Inputs
 from ztp_server.services.needed_files import names_in
-from ztp_server.services.own_files import Known, make_file, render_file
+from ztp_server.services.own_files import NO_PROOFS, Known, make_file, render_file
+from ztp_server.services.proving import NO_PROOF, prove
 from ztp_server.services.templates import Templates
 from ztp_server.services.uploads import Uploads
 from ztp_server.vendors import template_name
@@ -47,6 +52,7 @@ class Provisioning:
         offers: FirmwareOffers,
         uploads: Uploads,
         check_ins: CheckIns,
+        hand_over: HandOver,
     ) -> None:
         self._templates = templates
         self._address = address
@@ -55,7 +61,10 @@ class Provisioning:
         self._offers = offers
         self._uploads = uploads
         self._check_ins = check_ins
+        self._hand_over = hand_over
         self._inputs = Inputs(templates, address)
+        # Counts requests that prove nothing, where somebody is listened to; tools that try things out have none.
+        self.failures: Failures | None = None
 
     async def answer(self, request: PhoneRequest) -> Outcome:
         """What this request gets, and why. Never raises for anything a phone or the data can do."""
@@ -65,6 +74,8 @@ class Provisioning:
         requested = self._templates.catalog.match(request.path)
         outcome = Outcome(_NOT_THERE, requested.mac or "", seen.model, seen.vendor, firmware=seen.firmware)
         try:
+            if request.certificate:
+                request = await self._fleet.certificates.applied(request)
             outcome.answer = await self._answer(request, requested, seen, outcome)
         except StoreUnavailable as error:
             outcome.answer = Unavailable(str(error))
@@ -75,7 +86,10 @@ class Provisioning:
             # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
             self._check_ins.report("phone.failed", outcome.mac, str(error))
             outcome.answer = Unavailable(str(error))
-        self._check_ins.note(request, outcome, round((time.perf_counter() - started) * 1000))
+        milliseconds = round((time.perf_counter() - started) * 1000)
+        failures = self.failures if outcome.mac and outcome.why and not outcome.proof else None
+        if failures is None or await failures.failed(request, outcome.mac, started):
+            self._check_ins.note(request, outcome, milliseconds)
         return outcome
 
     async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
@@ -101,11 +115,19 @@ class Provisioning:
         # Only one who could be some phone of ours is looked up: others learn nothing, not even by the time it takes.
         could_be_proven = await self._fleet.could_be_proven(mac, request)
         known = await self._fleet.find(mac) if could_be_proven else None
-        proof = prove(known, request) if known else ""
+        verdict = prove(known, request, datetime.now(UTC)) if known else NO_PROOF
+        if known and known.proofs is not NO_PROOFS and self._gives_secrets(request, known):
+            verdict = await self._hand_over.settle(known, request, verdict)
+        proof = verdict.proof
         if known is None or not proof:
             if requested.candidates:
                 outcome.file = requested.candidates[0].rule.pattern.replace("{mac}", mac)
-            outcome.why = "unknown phone" if could_be_proven and known is None else "no proof"
+            no_proof = "unknown phone" if could_be_proven and known is None else verdict.reason
+            outcome.why = request.refused or no_proof
+            if request.login and known is None:
+                request.login.fits("")  # Takes the time that one of a phone takes.
+            if request.may_log_in:
+                return unproven(request, outcome.why)
             return self._bootstrap(request, requested, mac, seen, outcome.why)
         outcome.proof, outcome.vendor, outcome.model = proof, known.group.vendor.id, known.group.model.id
         # Another device on the phone's network says nothing of the phone.
@@ -116,10 +138,13 @@ class Provisioning:
         own = next((c for c in requested.candidates if c.vendor == outcome.vendor and _serves(c, known)), None)
         if own:
             outcome.file = own.rule.pattern.replace("{mac}", mac)
-        if request.listener == "http" and not known.group.site.plain_secrets:
+        if not self._gives_secrets(request, known):
             outcome.why = "no secrets over plain HTTP at this site"
             return self._bootstrap(request, requested, mac, seen, outcome.why)
         return await self._own_file(request, own.rule, known, proof) if own else _NOT_THERE
+
+    def _gives_secrets(self, request: PhoneRequest, known: Known) -> bool:
+        return request.listener != "http" or known.group.site.plain_secrets
 
     async def _own_file(self, request: PhoneRequest, rule: object, known: Known, proof: str) -> Answer:
         if isinstance(rule, UploadRule):
@@ -132,16 +157,17 @@ class Provisioning:
 
     def render(self, rule: FileRule, known: Known) -> PhoneFile:
         """A phone's file: the bytes made before, or made now; when that fails, those of better days. Raises
-        TemplateError when there were none."""
+        TemplateError and Damaged when there were none."""
         made = known.files.get(rule.pattern)
         if made is None:
             try:
                 made = self._make(rule, known)
-            except TemplateError as error:
+            except (TemplateError, Damaged) as error:
                 last_good = known.last_good.get(rule.pattern)
                 if last_good is None:
                     raise
-                self._check_ins.report("template.failed", error.file, str(error))
+                if isinstance(error, TemplateError):
+                    self._check_ins.report("template.failed", error.file, str(error))
                 made_of = last_good.made_of and replace(last_good.made_of, problem=str(error))
                 return replace(last_good, made_of=made_of)
             known.files[rule.pattern] = made
@@ -157,7 +183,7 @@ class Provisioning:
         rule = candidate.rule
         if request.method == "PUT" or not isinstance(rule, FileRule):
             return _NOT_THERE
-        if rule.serve == "bootstrap" and request.listener != "http":
+        if rule.serve == "bootstrap" and (request.listener != "http" or request.token):
             # A configured phone must not be emptied by it.
             return Refusal("the bootstrap file is for the first knock over plain HTTP")
         vendor, family_id, _ = self._kind_of_phone(candidate.vendor, seen)
@@ -175,7 +201,7 @@ class Provisioning:
             rule = candidate.rule
             if candidate.vendor != vendor or not isinstance(rule, FileRule) or not rule.bootstrap:
                 continue
-            if request.listener == "http" and request.method != "PUT":
+            if request.listener == "http" and request.method != "PUT" and not request.token:
                 return self._generic(rule, rule.bootstrap, candidate.vendor, seen)
         return Refusal(why)
 
@@ -205,11 +231,12 @@ class Provisioning:
 
     async def _static(self, request: PhoneRequest) -> Answer:
         path = self._templates.catalog.static.get(request.path)
-        if path is None or request.method == "PUT":
+        # Where one may log in, a name that is there is answered like one that is not.
+        if request.method == "PUT" or (path is None and not request.may_log_in):
             return _NOT_THERE
         if not await self._firmware.may_download(request):
-            return Refusal("no proof")
-        return StoredFile(path, "static")
+            return unproven(request, "no proof")
+        return StoredFile(path, "static") if path else _NOT_THERE
 
 
 def _serves(candidate: Candidate, known: Known) -> bool:

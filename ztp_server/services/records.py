@@ -24,8 +24,10 @@ def subject_of(phone: Phone) -> str:
 
 def phone_record(phone: Phone, table: SettingsTable, digest: Digest) -> dict[str, Any]:
     fields = {name: getattr(phone, name) for name in _PHONE_FIELDS if getattr(phone, name)}
+    own_proofs = {} if phone.proofs is None else {"proofs": list(phone.proofs)}
     return {
         **fields,
+        **own_proofs,
         **_lines(phone.lines, digest),
         **{f"line_keys.{number}": _key(key) for number, key in enumerate(phone.line_keys, 1)},
         **settings_record(phone.settings, table, digest),

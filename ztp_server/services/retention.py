@@ -30,6 +30,8 @@ async def forget_old(store: Store, now: datetime | None = None) -> dict[str, int
         "served_files": lambda session: session.served_files.forget(now - _UNNAMED_KEPT, _BATCH),
         "events": lambda session: session.retention.forget_events(now - EVENTS_KEPT, MOST_EVENTS, _BATCH),
         "changes": lambda session: session.retention.forget_changes(MOST_CHANGES, _BATCH),
+        "unknown_phones": lambda session: session.unknown_phones.make_room(now),
+        "provisioning_windows": lambda session: session.phone_proofs.forget_windows(now, _BATCH),
         "idempotency_keys": lambda session: session.retention.forget_keys(now - KEYS_KEPT, _BATCH),
     }
     removed = {name: await _all(store, remove) for name, remove in removals.items()}

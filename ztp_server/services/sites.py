@@ -10,6 +10,7 @@ from ztp_server.domain.settings import CUSTOM, SettingsTable
 from ztp_server.domain.site import LOOPBACK_NETWORKS, PRIVATE_NETWORKS, Site, check_slug
 from ztp_server.errors import BadValue, NotFound
 from ztp_server.services.address import ServerAddress
+from ztp_server.services.approval_rules import refuse_ruled
 from ztp_server.services.checks import Changes, changed_settings, checked_name
 from ztp_server.services.edits import (
     Affected,
@@ -23,6 +24,7 @@ from ztp_server.services.edits import (
 )
 from ztp_server.services.group_checks import check_group
 from ztp_server.services.records import site_record
+from ztp_server.services.reveals import note_reveal
 from ztp_server.services.role_grants import refuse_granted_at
 from ztp_server.services.sample_diffs import SampleDiffs, Shared
 from ztp_server.services.site_fields import changed_fields, is_field
@@ -140,6 +142,7 @@ class Sites:
             check_revision(f"site {site_id} was", revision, site.revision)
             await refuse_in_use(session, who, f"site {site_id} is", site=site_id)
             await refuse_granted_at(session, who, site_id)
+            await refuse_ruled(session, who, site=site_id)
             record = site_record(site, self._table, session.audit.digest)
             await session.sites.remove(site_id)
             await session.audit.add(who, "site.removed", site_id, before=record, reason=reason)
@@ -151,7 +154,7 @@ class Sites:
         async with self._store.write() as session:
             site = await self._seen(who, session, site_id)
             who.require("phones:reveal", site_id)
-            await session.audit.add(who, "site.revealed", site_id, reason=reason)
+            await note_reveal(session, who, "site.revealed", site_id, reason=reason)
         return {name: value for name, value in site.settings.items() if value and self._table.is_secret(name)}
 
     @property

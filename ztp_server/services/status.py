@@ -11,7 +11,7 @@ from ztp_server.domain.firmware import Library
 from ztp_server.domain.moment import shown_moment
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.status import Progress, Status, provisioning_state
-from ztp_server.errors import BadValue, NotFound, TemplateError
+from ztp_server.errors import BadValue, Damaged, NotFound, TemplateError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.inputs import Inputs
 from ztp_server.services.known_phones import KnownPhones
@@ -67,7 +67,7 @@ class PhoneStatus:
         inputs = (await self.current_inputs(session)).get((phone.model, phone.site, phone.base_settings), "")
         state = provisioning_state(progress, inputs, phone.revision, datetime.now(UTC))
         if progress is None:
-            return Status(state, await self._never(session, phone))
+            return Status(state, _said(phone, await self._never(session, phone)))
         last = await session.check_in_log.last_runs([phone.hardware_id])
         given = {
             file: run
@@ -78,7 +78,7 @@ class PhoneStatus:
             state = "provisioned"
         return Status(
             provisioning=state,
-            reason=await self._reason(session, state, phone, progress, given),
+            reason=_said(phone, await self._reason(session, state, phone, progress, given)),
             since=progress.due_at if state == "stale" else progress.since,
             first_seen=progress.first_at,
             last_seen=progress.last_at,
@@ -153,10 +153,14 @@ class PhoneStatus:
                 name: make_file(self._templates.renderer, self._address.server, rules[name], known)
                 for name in self._needed(phone, given)
             }
-        except (TemplateError, BadValue, NotFound, KeyError):
+        except (TemplateError, BadValue, Damaged, NotFound, KeyError):
             return False
         tag = session.served_files.tag
         return all(name in given and given[name].etag == tag(file.etag) for name, file in made.items())
+
+
+def _said(phone: Phone, reason: str) -> str:
+    return f"it is blocked: nothing it shows is a proof; {reason}" if phone.proofs == () else reason
 
 
 def _which(had: str, has: str, revision: int) -> str:

@@ -22,6 +22,8 @@ from ztp_server.store import Session, Store
 
 YEAR = timedelta(days=365)
 SESSION = timedelta(hours=8)
+# A session that nobody uses ends sooner. When it was used is noted once a minute, so no request writes for it.
+IDLE = timedelta(minutes=60)
 FIRST = timedelta(hours=24)
 _MOST_SESSIONS = 50
 _NOTE_SECONDS = 60.0
@@ -50,6 +52,8 @@ class Tokens:
             return None
         found = held.token
         if found.kind == "first" or (found.expires_at is not None and found.expires_at <= now):
+            return None
+        if found.kind == "session" and now - self._last_used(found) > IDLE:
             return None
         self._used[found.id] = now
         return Actor(found.actor, held.grants, address, found.id)
@@ -113,17 +117,17 @@ class Tokens:
 
     async def note_uses(self) -> None:
         """Write down when tokens were last used, and forget sessions that are over."""
-        used, self._used = self._used, {}
+        used = dict(self._used)
         try:
             async with self._store.write() as session:
                 await session.tokens.note_use(used)
                 await session.tokens.forget_expired(datetime.now(UTC))
         except StoreUnavailable as error:
-            self._used = used | self._used
             log.warning("tokens.not_written", reason=str(error))
-        except asyncio.CancelledError:
-            self._used = used | self._used  # the server stops, and notes them once more
-            raise
+            return
+        for token_id, at in used.items():
+            if self._used[token_id] == at:
+                del self._used[token_id]
 
     async def run(self) -> None:
         """Note uses once a minute, for ever; cancelled at the end, which notes once more."""
@@ -133,6 +137,11 @@ class Tokens:
                 await self.note_uses()
         finally:
             await self.note_uses()
+
+    def _last_used(self, token: Token) -> datetime:
+        """By what is written down, and what is not yet."""
+        noted = token.last_used_at or token.created_at
+        return max(noted, self._used.get(token.id, noted))
 
     async def _free_name(self, session: Session, name: str, now: datetime) -> None:
         """A name tells whose a record of the audit is, so only one token has it; an expired one makes room."""

@@ -9,6 +9,7 @@ from ztp_server.services.firmware_files import FirmwareFiles
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
+from ztp_server.services.hand_over import NoHandOver
 from ztp_server.services.provisioning import Provisioning
 from ztp_server.services.templates import Templates
 from ztp_server.services.uploads import Uploads
@@ -33,4 +34,5 @@ def trial_provisioning(
     fleet = Fleet(store, templates, address)
     offers = FirmwareOffers(fleet, unheard)
     firmware = FirmwareRequests(fleet, templates, files, offers, unheard)
-    return Provisioning(templates, address, fleet, firmware, offers, Uploads(store, unheard), unheard)
+    uploads, hand_over = Uploads(store, unheard), NoHandOver(store, templates, unheard)
+    return Provisioning(templates, address, fleet, firmware, offers, uploads, unheard, hand_over)

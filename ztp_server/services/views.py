@@ -30,6 +30,7 @@ def phone_view(phone: Phone, table: SettingsTable, *, standalone: bool) -> dict[
         "user": phone.user or None,
         "standalone": standalone,
         "remote_address": phone.remote_address or None,
+        "proofs": None if phone.proofs is None else list(phone.proofs),
         "settings": table.redacted(phone.settings),
         "lines": [_line_view(line) for line in phone.lines],
         "line_keys": [{k: v for k, v in asdict(key).items() if v} for key in phone.line_keys],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.file_rules import FileRule
@@ -25,11 +24,11 @@ from ztp_server.domain.request import (
 from ztp_server.domain.site import is_address
 from ztp_server.domain.why import Explanation, WouldGet
 from ztp_server.errors import BadValue, NotFound, ZtpError
-from ztp_server.pki.device import DeviceCertificates, load_authorities
+from ztp_server.pki.makers import MakerFolders, load_authorities
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.firmware_files import FirmwareFiles
 from ztp_server.services.known_phones import KnownPhones
-from ztp_server.services.maker_rules import subject_rules
+from ztp_server.services.maker_rules import device_certificates
 from ztp_server.services.own_files import own_rules, template_of
 from ztp_server.services.templates import Templates
 from ztp_server.services.trial_answers import trial_provisioning
@@ -38,6 +37,12 @@ from ztp_server.services.why_findings import Looked, Shown, findings
 from ztp_server.store import Session, Store
 
 _ATTEMPTS = 10
+_PROOFS = {
+    "network": "its address",
+    "certificate": "its certificate",
+    "token": "its steady token",
+    "window": "the window that is open for it",
+}
 
 
 class Why:
@@ -47,9 +52,8 @@ class Why:
         templates: Templates,
         address: ServerAddress,
         files: FirmwareFiles,
-        makers: Sequence[Path],
+        makers: MakerFolders,
     ) -> None:
-        """`makers` are the folders with the makers' CAs."""
         self._makers = makers
         self._store = store
         self._templates = templates
@@ -85,9 +89,9 @@ class Why:
     def read_certificate(self, pem: bytes) -> Shown:
         """Whose a client certificate is, by the CAs there are now; blocks while it reads them. Raises Misconfigured for
         a CA that cannot be read."""
-        authorities = load_authorities(self._makers)
+        authorities = load_authorities(self._makers.counted(self._address.is_demo))
         try:
-            device = DeviceCertificates(authorities, subject_rules(self._templates.catalog)).of_file(pem)
+            device = device_certificates(authorities, self._templates.catalog).of_file(pem)
         except BadValue as error:
             return Shown(None, error.reason)
         return Shown(Certified(device.vendor, device.mac, device.sha256))
@@ -127,6 +131,7 @@ class Why:
                     certificate=shown.certified if shown and listener == "mtls" else None,
                     address=address,
                     listener=listener,
+                    token=_token(looked),
                 )
                 outcome = await provisioning.answer(request)
                 answers.append(WouldGet(listener, name, outcome.status, self._words(looked, outcome)))
@@ -153,7 +158,7 @@ class Why:
     def _words(self, looked: Looked, outcome: Outcome) -> str:
         answer = outcome.answer
         if isinstance(answer, PhoneFile) and answer.kind == "phone" and looked.known:
-            proof = {"network": "its address", "certificate": "its certificate"}.get(outcome.proof, outcome.proof)
+            proof = _PROOFS.get(outcome.proof, outcome.proof)
             made = self._made_of(looked, outcome.file)
             return f"its own file, {len(answer.body)} bytes{made}; proven by {proof}"
         if isinstance(answer, PhoneFile):
@@ -170,6 +175,13 @@ class Why:
         if looked.known is None or not isinstance(rule, FileRule):
             return ""
         return f", made by the rule {rule.pattern!r} from template {template_of(looked.known, rule)}"
+
+
+def _token(looked: Looked) -> str:
+    """The token that a phone shows: the one in its files, once it was seen with it."""
+    known = looked.known
+    steady = known.proofs.steady if known else None
+    return known.steady_token if known and steady and steady.first_used_at else ""
 
 
 async def _removed(session: Session, mac: str) -> str:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from ztp_server.domain.attempt import Attempt
 from ztp_server.domain.moment import shown_moment
+from ztp_server.domain.proof import PhoneToken, ProvisioningWindow
+from ztp_server.domain.request import CERTIFICATE_LISTENERS
 from ztp_server.domain.why import WouldGet
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.fleet import lies_in
@@ -21,6 +23,9 @@ def advice(looked: Looked, answers: Sequence[WouldGet], address: ServerAddress) 
         yield f"bring it back: ztp phone restore {mac}" if looked.removed else _add(mac)
         return
     if looked.known is None:
+        return
+    if looked.known.phone.proofs == ():
+        yield f"if it may come again: ztp phone unblock {looked.mac}"
         return
     failed = [answer for answer in answers if answer.status == 503]
     if failed:
@@ -50,22 +55,63 @@ def _by_last(looked: Looked, last: Attempt, address: ServerAddress) -> Iterator[
         yield f"its last request failed here: {last.reason}"
     elif last.proof and not last.reason:
         yield from _stopped_short(looked)
-    elif last.listener == "mtls":
+    elif last.listener in CERTIFICATE_LISTENERS:
         yield "it showed no certificate that counts as its own: see certs/ for its maker's CA, and the site's proofs"
     elif not last.address:
         yield "a proxy hides its address: see --trusted-proxies"
-    elif "network" in site.proofs and not lies_in(last.address, networks_of(site)):
+    elif known.proofs.window and known.proofs.window.until > datetime.now(UTC):
+        yield from _by_window(looked, known.proofs.window, last)
+    elif known.proofs.bootstrap and "token" in known.counted:
+        yield _by_bootstrap_token(looked, known.proofs.bootstrap, last)
+    elif "network" in known.counted and not lies_in(last.address, networks_of(site)):
         networks = ",".join([*site.networks, _network_of(last.address)])
         yield (
             f"it asked from {last.address}, outside the site's networks: if that is where the phone is, "
             f"ztp site edit {site.id} --set networks={networks}"
         )
-    elif last.status == 200:
-        yield (
-            f"it was given the bootstrap file at {shown_moment(last.last_at)} and has not come back to "
-            f"{known.steady_url} since: see that it resolves that name, reaches that port, has the right time, and "
-            "trusts this server's CA"
-        )
+        yield from _let_in(looked)
+    else:
+        if last.status == 200:
+            yield (
+                f"it was given the bootstrap file at {shown_moment(last.last_at)} and has not come back to "
+                f"{known.shown_url} since: see that it resolves that name, reaches that port, has the right time, and "
+                "trusts this server's CA"
+            )
+        if "network" not in known.counted:
+            yield from _let_in(looked)
+
+
+def _by_window(looked: Looked, window: ProvisioningWindow, last: Attempt) -> Iterator[str]:
+    """A window is open, and the phone was not believed all the same."""
+    if window.address and window.address != last.address:
+        yield _taken("window", window.address, last, f"open another one: ztp phone window open {looked.mac}")
+    elif last.last_at < window.opened_at:
+        yield "it has not asked since its window was opened: restart it"
+
+
+def _by_bootstrap_token(looked: Looked, token: PhoneToken, last: Attempt) -> str:
+    """It was made a token, and was not believed all the same."""
+    new_one = f"make another one: ztp phone token {looked.mac}"
+    if token.address and token.address != last.address:
+        return _taken("bootstrap token", token.address, last, new_one)
+    return (
+        "it asked without its bootstrap token: see that DHCP option 66 or 160 of this phone, or the redirect service, "
+        f"has the whole address; to be shown one again, {new_one}"
+    )
+
+
+def _taken(what: str, address: str, last: Attempt, instead: str) -> str:
+    there = f"somebody at {address} has used its {what}, and it asks from {last.address}"
+    return f"{there}: if that is the phone, {instead}"
+
+
+def _let_in(looked: Looked) -> Iterator[str]:
+    """Ways for a phone without a proof, by what counts for it."""
+    assert looked.known
+    if "window" in looked.known.counted:
+        yield f"if it is the phone that asks now, let it in for an hour: ztp phone window open {looked.mac}"
+    elif "token" in looked.known.counted:
+        yield f"give it an address with a token: ztp phone token {looked.mac}"
 
 
 def _stopped_short(looked: Looked) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ztp_server.domain.attempt import Attempt
 from ztp_server.domain.catalog import Catalog
@@ -13,6 +14,7 @@ from ztp_server.domain.site import Site
 from ztp_server.domain.why import Finding
 from ztp_server.services.fleet import is_loopback, lies_in
 from ztp_server.services.own_files import Known, networks_of
+from ztp_server.services.why_proofs import proof_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,12 @@ def findings(catalog: Catalog, looked: Looked, address: str, shown: Shown | None
         yield from _nothing_to_give(catalog, looked)
     else:
         yield from _about(catalog, looked.known)
+    if looked.known:
+        yield from proof_findings(looked.known, address, datetime.now(UTC))
     if shown is not None:
         yield _certificate(looked, shown)
-    if looked.known and looked.site:
-        yield from _address(looked.site, address)
+    if looked.known and looked.known.counted:
+        yield from _address(looked.known, address)
 
 
 def _nothing_to_give(catalog: Catalog, looked: Looked) -> Iterator[Finding]:
@@ -77,7 +81,7 @@ def _about(catalog: Catalog, known: Known) -> Iterator[Finding]:
     maker = catalog.vendor_of_oui(phone.hardware_id)
     if maker != group.vendor.id:
         yield Finding(None, f"the block of its MAC is {_block(catalog, phone.hardware_id)}, not {group.vendor.name}'s")
-    yield Finding(None, f"it is told to find this server at {known.steady_url}")
+    yield Finding(None, f"it is told to find this server at {known.shown_url}")
     offer = known.offer
     runs, wanted = known.running or "not known", offer.wanted or "none in particular"
     yield Finding(None if not offer.missing else False, f"firmware: runs {runs}, is to run {wanted}; {offer.reason}")
@@ -95,16 +99,16 @@ def _certificate(looked: Looked, shown: Shown) -> Finding:
         return Finding(False, f"the certificate is that of {shown.certified.mac}, another phone")
     if looked.known and looked.known.group.vendor.id != shown.certified.vendor:
         return Finding(False, f"the certificate is by {shown.certified.vendor}, who did not make this phone")
-    if looked.site and "certificate" not in looked.site.proofs:
-        return Finding(False, f"the certificate is the phone's own, which is no proof at site {looked.site.id}")
+    if looked.known and "certificate" not in looked.known.counted:
+        return Finding(False, f"the certificate is the phone's own, which is no proof {_for(looked.known)}")
     return Finding(True, "the certificate is the phone's own")
 
 
-def _address(site: Site, address: str) -> Iterator[Finding]:
+def _address(known: Known, address: str) -> Iterator[Finding]:
+    site = known.group.site
     networks = ", ".join(site.networks) or "none"
-    if "network" not in site.proofs:
-        proofs = ", ".join(site.proofs) or "none"
-        yield Finding(None, f"an address is no proof at site {site.id} (its proofs: {proofs})")
+    if "network" not in known.counted:
+        yield Finding(None, f"an address is no proof {_for(known)} (proofs that are: {', '.join(known.counted)})")
     elif lies_in(address, networks_of(site)):
         yield Finding(True, f"{address} lies in the networks of site {site.id} ({networks}), which is a proof")
     else:
@@ -112,3 +116,7 @@ def _address(site: Site, address: str) -> Iterator[Finding]:
         yield Finding(False, f"{where} lies in none of the networks of site {site.id} ({networks}): no proof")
     if not site.plain_secrets:
         yield Finding(None, f"over plain HTTP site {site.id} gives nothing but the bootstrap file (plain_secrets off)")
+
+
+def _for(known: Known) -> str:
+    return f"at site {known.group.site.id}" if known.phone.proofs is None else "of this phone"

@@ -8,22 +8,25 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ztp_server.errors import Misconfigured, StoreUnavailable
 from ztp_server.store.accounts import AccountStore
+from ztp_server.store.approval_rules import ApprovalRuleStore
 from ztp_server.store.audit import AuditStore
 from ztp_server.store.base_settings import BaseSettingsStore
 from ztp_server.store.changes import ChangeFeed, last_change
 from ztp_server.store.check_in_log import CheckInLog
+from ztp_server.store.data_keys import DataKeyStore, open_keys
 from ztp_server.store.database import Database
+from ztp_server.store.denied_certificates import DeniedCertificateStore
 from ztp_server.store.events import CheckInStore, EventStore
 from ztp_server.store.firmware import FirmwareStore
 from ztp_server.store.group_members import GroupMemberStore
 from ztp_server.store.idempotency import IdempotencyStore
 from ztp_server.store.jobs import JobStore
+from ztp_server.store.key_file import KEY_FILE
 from ztp_server.store.meta import MetaStore
 from ztp_server.store.phone_groups import PhoneGroupStore
 from ztp_server.store.phone_list import PhoneListStore
-from ztp_server.store.phone_proofs import PhoneProofStore
+from ztp_server.store.phone_proofs import PhoneProofStore, is_token
 from ztp_server.store.phone_status import PhoneStatusStore
 from ztp_server.store.phone_targets import PhoneTargetStore
 from ztp_server.store.phone_widths import PhoneWidthStore
@@ -31,15 +34,14 @@ from ztp_server.store.phones import PhoneStore
 from ztp_server.store.removed_phones import RemovedPhoneStore
 from ztp_server.store.retention import RetentionStore
 from ztp_server.store.roles import RoleStore
+from ztp_server.store.sealed_values import SealedValueStore
 from ztp_server.store.served_files import ServedFileStore
 from ztp_server.store.sites import SiteStore
 from ztp_server.store.tokens import TokenStore
+from ztp_server.store.unknown_phones import UnknownPhoneStore
 from ztp_server.store.uploads import UploadStore
 from ztp_server.store.users import UserStore
-from ztp_server.store.vault import KEY_FILE, Vault, load_key
-
-# A text sealed with the database's key, by which another key is found out.
-_KEY_MARKER = "key marker"
+from ztp_server.store.vault import Vault
 
 
 class Session:
@@ -61,6 +63,7 @@ class Session:
         self.phone_list = PhoneListStore(connection)
         self.group_members = GroupMemberStore(connection)
         self.phone_proofs = PhoneProofStore(connection, vault)
+        self.denied_certificates = DeniedCertificateStore(connection)
         self.phone_status = PhoneStatusStore(connection)
         self.retention = RetentionStore(connection)
         self.events = EventStore(connection)
@@ -72,6 +75,10 @@ class Session:
         self.roles = RoleStore(connection)
         self.tokens = TokenStore(connection)
         self.users = UserStore(connection, vault)
+        self.data_keys = DataKeyStore(connection)
+        self.sealed_values = SealedValueStore(connection, vault)
+        self.unknown_phones = UnknownPhoneStore(connection)
+        self.approval_rules = ApprovalRuleStore(connection)
         self._connection = connection
 
     async def last_change(self) -> int:
@@ -80,20 +87,24 @@ class Session:
 
 
 class Store:
-    """The database and the key that opens its secrets."""
+    """The database and the keys that open its secrets."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self.database = database
+        self.keys = vault.keys
         self._vault = vault
         self.changes = ChangeFeed(database)
 
     @classmethod
-    async def open(cls, url: str, folder: Path, is_secret: Callable[[str], bool]) -> Store:
-        """Connect, bringing the schema up to date, with the key that lies in `folder`. Raises Misconfigured, also when
-        that is not the key of this database: a new one would seal new secrets and open none of the old."""
+    async def open(
+        cls, url: str, folder: Path, is_secret: Callable[[str], bool], key_file: Path | None = None
+    ) -> Store:
+        """Connect, bringing the schema up to date, with the key in `key_file` or else in `folder`. Raises
+        Misconfigured, also when that is not the key of this database: a new one would open none of the old secrets."""
         database = await Database.open(url)
         try:
-            return cls(database, await _vault(database, folder, is_secret))
+            keys = await open_keys(database, key_file or folder / KEY_FILE)
+            return cls(database, Vault(keys, is_secret))
         except BaseException:
             await database.close()
             raise
@@ -102,31 +113,29 @@ class Store:
     async def read(self) -> AsyncIterator[Session]:
         """A session that only reads. Raises StoreUnavailable."""
         async with self.database.reading() as connection:
+            if not self.database.is_sqlite:  # which learns of a key when a value names it
+                await self._learn_keys(connection)
             yield Session(connection, self._vault)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Session]:
         """A session whose changes are all kept at its end, or none. Raises StoreUnavailable."""
         async with self.database.writing() as connection:
+            # One writer at a time: from the commit of a new key on, nobody seals with an older one.
+            await self._learn_keys(connection)
             yield Session(connection, self._vault)
+
+    def is_phone_token(self, text: str) -> bool:
+        """Whether this is a token that was made for some phone, maybe one that is gone; told without the database."""
+        return is_token(self._vault, text)
+
+    def take_damaged(self) -> dict[str, str]:
+        """Places of sealed values that did not open since this was asked last, with the reasons."""
+        return self._vault.take_damaged()
 
     async def close(self) -> None:
         self.changes.close()
         await self.database.close()
 
-
-async def _vault(database: Database, folder: Path, is_secret: Callable[[str], bool]) -> Vault:
-    async with database.reading() as connection:
-        marker = await MetaStore(connection).get(_KEY_MARKER)
-    if marker and not (folder / KEY_FILE).exists():
-        raise Misconfigured(f"{folder / KEY_FILE}: missing, and {database.place} does not open without it; put it back")
-    vault = Vault(load_key(folder), is_secret)
-    if marker is None:
-        async with database.writing() as connection:
-            await MetaStore(connection).set(_KEY_MARKER, vault.seal(_KEY_MARKER, _KEY_MARKER))
-        return vault
-    try:
-        vault.open(marker, _KEY_MARKER)
-    except StoreUnavailable:
-        raise Misconfigured(f"{folder / KEY_FILE}: not the key of {database.place}; put that one back") from None
-    return vault
+    async def _learn_keys(self, connection: AsyncConnection) -> None:
+        self.keys.learn(await DataKeyStore(connection).wrapped(beyond=self.keys.newest[0]))

@@ -30,6 +30,11 @@ class AccountStore:
         found = await self._read(sa.select(accounts).where(accounts.c.id == account_id))
         return found[0] if found else None
 
+    async def external(self, external_id: str) -> Account | None:
+        """The account of somebody who logged in elsewhere."""
+        found = await self._read(sa.select(accounts).where(accounts.c.external_id == external_id))
+        return found[0] if found else None
+
     async def page(self, after: str, limit: int) -> list[Account]:
         """Accounts by id, beyond one."""
         return await self._read(sa.select(accounts).where(accounts.c.id > after).order_by(accounts.c.id).limit(limit))
@@ -53,18 +58,23 @@ class AccountStore:
         return (await self._connection.execute(query.limit(1))).first() is not None
 
     async def add(self, account: Account, password: str) -> Account:
-        """`password` is hashed. Raises Conflict when the id is taken."""
+        """`password` is hashed, empty for who has none here. Raises Conflict when the id is taken, or who it is
+        elsewhere."""
         if (await self._connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account.id))).first():
             raise Conflict(f"account {account.id} exists already")
+        await self._check_external(account)
         values = {"id": account.id, "name": account.name, "password": password, "enabled": account.enabled}
-        values |= {"created_at": datetime.now(UTC), "revision": 1}
+        values |= {"external_id": account.external_id or None, "created_at": datetime.now(UTC), "revision": 1}
         await self._connection.execute(sa.insert(accounts).values(values))
         await self._roles.give(owner(account.id), account.roles)
         return await self.get(account.id)
 
     async def replace(self, account: Account, password: str | None = None) -> Account:
-        """Keep an account as it is now, with another password (hashed) if one is given. Raises Stale."""
+        """Keep an account as it is now, with another password (hashed) if one is given. Raises Stale, and Conflict when
+        another account is the same elsewhere."""
+        await self._check_external(account)
         values: dict[str, Any] = {"name": account.name, "enabled": account.enabled, "revision": account.revision + 1}
+        values["external_id"] = account.external_id or None
         if password is not None:
             values["password"] = password
         unchanged = sa.and_(accounts.c.id == account.id, accounts.c.revision == account.revision)
@@ -77,11 +87,20 @@ class AccountStore:
         await self._roles.give(owner(account_id), ())
         await self._connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))
 
+    async def _check_external(self, account: Account) -> None:
+        known = await self.external(account.external_id) if account.external_id else None
+        if known and known.id != account.id:
+            raise Conflict(f"account {known.id} has this OpenID Connect identity already")
+
     async def _read(self, query: sa.Select[Any]) -> list[Account]:
         rows = (await self._connection.execute(query)).all()
         given = await self._roles.given([owner(row.id) for row in rows])
         return [
-            Account(row.id, row.name, row.enabled, given[owner(row.id)], row.created_at, row.revision) for row in rows
+            Account(
+                *(row.id, row.name, row.enabled, given[owner(row.id)], row.created_at, row.revision),
+                external_id=row.external_id or "",
+            )
+            for row in rows
         ]
 
 

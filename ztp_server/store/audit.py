@@ -16,6 +16,8 @@ from ztp_server.store.meta import MetaStore
 from ztp_server.store.schema_history import audit
 from ztp_server.store.vault import Vault
 
+# How the actions end by which somebody was shown secrets.
+REVEALED = ".revealed"
 _HEAD = "audit head"
 # Records hashed at a time: phones are served in between.
 _BATCH = 250
@@ -95,6 +97,13 @@ class AuditStore:
             if wanted:
                 query = query.where(column == wanted)
         return [_read(row) for row in await self._connection.execute(query)]
+
+    async def reveals(self, actor: str, since: datetime, most: int) -> list[datetime]:
+        """When somebody was shown secrets, the newest first; at most so many, since then."""
+        query = sa.select(audit.c.at).where(
+            audit.c.actor == actor[:255], audit.c.at > since, audit.c.action.like(f"%{REVEALED}")
+        )
+        return [row.at for row in await self._connection.execute(query.order_by(audit.c.seq.desc()).limit(most))]
 
     async def _all(self) -> AsyncIterator[AuditRecord]:
         last = 0

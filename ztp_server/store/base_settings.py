@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.base_settings import BaseSettings, BaseSettingsRevision
 from ztp_server.errors import Conflict, NotFound, Stale
+from ztp_server.store import places
 from ztp_server.store.changes import record
 from ztp_server.store.schema import base_settings, base_settings_revisions
 from ztp_server.store.vault import Vault
@@ -79,7 +80,7 @@ class BaseSettingsStore:
         await record(self._connection, "base_settings")
 
     async def _add_revision(self, base: BaseSettings, revision: int, author: str, reason: str) -> None:
-        sealed = self._vault.seal_settings(base.settings, _place(base.id, revision))
+        sealed = self._vault.seal_settings(base.settings, places.base_settings(base.id, revision))
         row = {"base_settings_id": base.id, "revision": revision, "settings": sealed, "author": author}
         row |= {"reason": reason, "at": datetime.now(UTC)}
         await self._connection.execute(sa.insert(_REVISIONS).values(row))
@@ -88,12 +89,8 @@ class BaseSettingsStore:
 
 def _read(row: Any, vault: Vault) -> BaseSettings:
     """Base settings from a row of the join; `read_revision` is the revision whose settings it holds."""
-    settings = vault.open_settings(row["settings"], _place(row["id"], row["read_revision"]))
+    settings = vault.open_settings(row["settings"], places.base_settings(row["id"], row["read_revision"]))
     return BaseSettings(row["id"], row["name"], row["model"], settings, row["read_revision"])
-
-
-def _place(base_id: str, revision: int) -> str:
-    return f"base_settings/{base_id}/{revision}"
 
 
 _WITH_SETTINGS = sa.select(base_settings, _REVISIONS.c.settings, _REVISIONS.c.revision.label("read_revision")).join(

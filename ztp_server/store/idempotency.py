@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.store import places
 from ztp_server.store.schema_access import idempotency_keys as keys
 from ztp_server.store.vault import Vault
 
@@ -35,14 +36,15 @@ class IdempotencyStore:
         row = (await self._connection.execute(sa.select(keys).where(_is(actor, key)))).first()
         if row is None:
             return None
-        return Kept(row.request, self._vault.open(row.answer, _place(actor, key)) if row.status == _DONE else None)
+        place = places.idempotency_answer(actor, key)
+        return Kept(row.request, self._vault.open(row.answer, place) if row.status == _DONE else None)
 
     async def claim(self, actor: str, key: str, request: str) -> None:
         row = {"actor": actor, "key": key, "request": request, "status": _RUNNING, "answer": ""}
         await self._connection.execute(sa.insert(keys).values(row | {"at": datetime.now(UTC)}))
 
     async def finish(self, actor: str, key: str, answer: str) -> None:
-        sealed = self._vault.seal(answer, _place(actor, key))
+        sealed = self._vault.seal(answer, places.idempotency_answer(actor, key))
         await self._connection.execute(sa.update(keys).where(_is(actor, key)).values(status=_DONE, answer=sealed))
 
     async def forget(self, actor: str, key: str) -> None:
@@ -58,7 +60,3 @@ class IdempotencyStore:
 
 def _is(actor: str, key: str) -> sa.ColumnElement[bool]:
     return sa.and_(keys.c.actor == actor, keys.c.key == key)
-
-
-def _place(actor: str, key: str) -> str:
-    return f"idempotency_keys/{actor}/{key}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.access import Actor, Grant
-from ztp_server.domain.job import ENDED, Job, JobItem, JobState
-from ztp_server.errors import NotFound
+from ztp_server.domain.job import DAMAGED_ORDER, ENDED, Job, JobItem, JobState
+from ztp_server.errors import Damaged, NotFound
+from ztp_server.store import places
 from ztp_server.store.schema_access import job_files, job_items, jobs
 from ztp_server.store.vault import Vault
 
@@ -42,7 +44,7 @@ class JobStore:
             "state": job.state,
             "actor": job.who.name[:255],
             "grants": [{"permissions": sorted(g.permissions), "site": g.site} for g in job.who.grants],
-            "order": {"sealed": self._vault.seal(json.dumps(dict(job.order)), f"jobs/{job.id}/order")},
+            "order": {"sealed": self._vault.seal(json.dumps(dict(job.order)), places.job_order(job.id))},
             "total": 0,
             "done": 0,
             "failed": 0,
@@ -113,12 +115,18 @@ class JobStore:
         return [JobItem(r.position, r.subject, r.label, r.state, r.detail) for r in rows]
 
     async def undo_of(self, job_id: str, positions: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        """What it takes to take back items that were done, by position (at most 1000)."""
+        """What it takes to take back items that were done, by position (at most 1000); not what does not open any
+        more."""
         query = sa.select(job_items).where(
             job_items.c.job_id == job_id, job_items.c.position.in_(positions), job_items.c.state == "done"
         )
         rows = await self._connection.execute(query)
-        return {r.position: json.loads(self._vault.open(r.undo, _undo_place(job_id, r.position)) or "{}") for r in rows}
+        found: dict[int, Mapping[str, Any]] = {}
+        for row in rows:
+            with suppress(Damaged):
+                text = self._vault.open(row.undo, places.job_undo(job_id, row.position))
+                found[row.position] = json.loads(text or "{}")
+        return found
 
     async def waiting(self) -> str | None:
         """The oldest job that nobody runs: queued, or left by one whose time ran out."""
@@ -204,7 +212,7 @@ class JobStore:
 
     async def add_file_part(self, job_id: str, part: int, body: bytes) -> None:
         """Keep a part (counted from 1) of the file a job reads, sealed."""
-        sealed = self._vault.seal(body.decode("latin-1"), _file_place(job_id, part))
+        sealed = self._vault.seal(body.decode("latin-1"), places.job_file(job_id, part))
         await self._connection.execute(sa.insert(job_files).values(job_id=job_id, part=part, body=sealed))
 
     async def file_parts(self, job_id: str) -> AsyncIterator[bytes]:
@@ -216,7 +224,7 @@ class JobStore:
             sealed = (await self._connection.execute(query)).scalar()
             if sealed is None:
                 return
-            yield self._vault.open(sealed, _file_place(job_id, part)).encode("latin-1")
+            yield self._vault.open(sealed, places.job_file(job_id, part)).encode("latin-1")
 
     async def remove_ended_before(self, before: datetime, most: int = 2000) -> int:
         """Forget the oldest job that ended before a time, so many of its items at a time and then itself; returns how
@@ -247,13 +255,17 @@ class JobStore:
 
     def _sealed_undo(self, job_id: str, item: JobItem) -> str:
         text = json.dumps(dict(item.undo)) if item.undo else ""
-        return self._vault.seal(text, _undo_place(job_id, item.position))
+        return self._vault.seal(text, places.job_undo(job_id, item.position))
 
     def _job(self, row: Any) -> Job:
         grants = tuple(Grant(frozenset(g["permissions"]), g["site"]) for g in row["grants"])
         own = ("id", "kind", "state", "total", "done", "failed", "summary", "reason", "stop", "undoes", "owner")
         times = ("lease_until", "created_at", "started_at", "finished_at")
-        order = json.loads(self._vault.open(row["order"]["sealed"], f"jobs/{row['id']}/order"))
+        try:
+            order = json.loads(self._vault.open(row["order"]["sealed"], places.job_order(row["id"])))
+        except Damaged as error:
+            # A list shows it, and whoever runs jobs ends it.
+            order = {DAMAGED_ORDER: str(error)}
         return Job(
             **{name: row[name] for name in (*own, *times)},
             who=Actor(row["actor"], grants),
@@ -274,11 +286,3 @@ def _is_over(now: datetime) -> sa.ColumnElement[bool]:
     """Whether nobody has the right to run a job any more. One that lasts longer than any is given was given before the
     clock was set back."""
     return sa.or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, jobs.c.lease_until > now + _LONGEST_LEASE)
-
-
-def _undo_place(job_id: str, position: int) -> str:
-    return f"jobs/{job_id}/{position}/undo"
-
-
-def _file_place(job_id: str, part: int) -> str:
-    return f"jobs/{job_id}/file/{part}"

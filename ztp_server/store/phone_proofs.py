@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -9,12 +11,31 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.domain.phone import Phone
 from ztp_server.domain.proof import DigestCredential, PhoneProofs, PhoneToken, ProvisioningWindow, TokenKind
 from ztp_server.errors import Conflict
+from ztp_server.store import places
 from ztp_server.store.changes import record
 from ztp_server.store.schema import phones
 from ztp_server.store.schema_trust import digest_credentials, phone_tokens, provisioning_windows
 from ztp_server.store.vault import Vault
+
+# Rows of one statement: well under SQLite's limit of 32,766 parameters.
+_BATCH = 1000
+# Characters of a token that show it was made here: 45 bits.
+_CHECK = 9
+
+
+async def drop_proofs(connection: AsyncConnection, hardware_ids: Mapping[str, str]) -> None:
+    """Take everything made for some phones from them, given as hardware IDs by id: whoever stands for them from now on
+    has nothing of it. They are few enough for one statement."""
+    dropped = 0
+    for table in (phone_tokens, provisioning_windows, digest_credentials):
+        if hardware_ids:
+            own = table.c.phone_id.in_(list(hardware_ids))
+            dropped += (await connection.execute(sa.delete(table).where(own))).rowcount
+    if dropped:
+        await record(connection, "proof", sorted(hardware_ids.values()))
 
 
 class PhoneProofStore:
@@ -24,48 +45,80 @@ class PhoneProofStore:
         self._connection = connection
         self._vault = vault
 
-    async def of_phone(self, phone_id: str) -> PhoneProofs:
-        """All that a phone has. Raises StoreUnavailable when its password does not open with this key."""
-        tokens = {token.kind: token for token in await self._tokens(phone_tokens.c.phone_id == phone_id)}
-        windows = await self._windows(provisioning_windows.c.phone_id == phone_id)
-        digests = await self._digests(digest_credentials.c.phone_id == phone_id)
-        return PhoneProofs(
-            tokens.get("bootstrap"),
-            tokens.get("steady"),
-            windows[0] if windows else None,
-            digests[0] if digests else None,
-        )
+    async def of_phone(self, phone_id: str, *, with_password: bool = True) -> PhoneProofs:
+        """All that a phone has, in one query. Raises Damaged when its password does not open; `with_password` off
+        leaves it empty."""
+        rows = (await self._connection.execute(_ALL_OF_PHONE, {"of_phone": phone_id})).all()
+        tokens = {row.t_kind: PhoneToken(**_part(row, "t")) for row in rows if row.t_kind}
+        window = next((ProvisioningWindow(**_part(row, "w")) for row in rows if row.w_phone_id), None)
+        digest = next((DigestCredential(**_part(row, "d")) for row in rows if row.d_phone_id), None)
+        if digest:
+            digest = replace(digest, password=self._opened(digest) if with_password else "")
+        return PhoneProofs(tokens.get("bootstrap"), tokens.get("steady"), window, digest)
 
-    async def by_token(self, token_hash: str) -> PhoneToken | None:
-        found = await self._tokens(phone_tokens.c.hash == token_hash)
-        return found[0] if found else None
+    async def count(self, phone: Phone, proofs: tuple[str, ...] | None) -> None:
+        """Set which proofs count for a phone (None: those of its site), touching nothing else of its record. One that
+        is blocked loses what was made for it."""
+        values = {"proofs": None if proofs is None else list(proofs), "revision": phone.revision + 1}
+        await self._connection.execute(sa.update(phones).where(phones.c.id == phone.id).values(values))
+        await record(self._connection, "phone", [phone.hardware_id])
+        if proofs == ():
+            await drop_proofs(self._connection, {phone.id: phone.hardware_id})
 
     async def by_digest_user(self, user: str) -> DigestCredential | None:
-        """Raises StoreUnavailable when the password does not open with this key."""
+        """Raises Damaged when the password does not open."""
         found = await self._digests(digest_credentials.c.user == user)
         return found[0] if found else None
 
-    async def open_windows(self, now: datetime) -> dict[str, ProvisioningWindow]:
-        """The windows that are open, by hardware ID."""
+    async def owner_of_token(self, token_hash: str) -> str:
+        """The hardware ID of the phone whose token that is, empty when it is nobody's."""
+        return await self._owner(phone_tokens, phone_tokens.c.hash == token_hash)
+
+    async def owner_of_digest_user(self, user: str) -> str:
+        """The hardware ID of the phone that proves itself with this user, empty when it is nobody's."""
+        return await self._owner(digest_credentials, digest_credentials.c.user == user)
+
+    async def open_windows(self, now: datetime, of: Collection[str] | None = None) -> dict[str, ProvisioningWindow]:
+        """The windows that are open, by hardware ID; all of them, or those of these hardware IDs."""
         query = sa.select(phones.c.hardware_id, provisioning_windows).join_from(provisioning_windows, phones)
+        if of is not None:
+            query = query.where(phones.c.hardware_id.in_(list(of)))
         rows = await self._connection.execute(query.where(provisioning_windows.c.until > now))
         return {row.hardware_id: _window(row) for row in rows}
 
     def token(self, token: PhoneToken) -> str:
-        """The token itself: 39 characters, 192 bits."""
-        return self._vault.token(f"{token.phone_id}/{token.kind}/{token.number}")
+        """The token itself: 192 bits in 39 letters and digits, and nine more by which one that was made up is found
+        out without asking the database."""
+        made = self._vault.token(f"{token.phone_id}/{token.kind}/{token.number}")
+        return made + _check(self._vault, made)
 
     async def put_token(self, token: PhoneToken) -> None:
         """Keep a token instead of the phone's earlier one of its kind."""
         own = sa.and_(phone_tokens.c.phone_id == token.phone_id, phone_tokens.c.kind == token.kind)
         await self._connection.execute(sa.delete(phone_tokens).where(own))
         await self._connection.execute(sa.insert(phone_tokens).values(asdict(token)))
+        await self._other_files(token.phone_id, token.kind)
         await self._tell(token.phone_id)
+
+    async def add_many(self, tokens: Sequence[PhoneToken], windows: Sequence[ProvisioningWindow]) -> None:
+        """Keep tokens and windows of phones that have none of that kind: those just added."""
+        for table, rows in ((phone_tokens, tokens), (provisioning_windows, windows)):
+            for start in range(0, len(rows), _BATCH):
+                part = [asdict(row) for row in rows[start : start + _BATCH]]
+                await self._connection.execute(sa.insert(table), part)
+        own = sorted({token.phone_id for token in tokens} | {window.phone_id for window in windows})
+        for start in range(0, len(own), _BATCH):
+            query = sa.select(phones.c.hardware_id).where(phones.c.id.in_(own[start : start + _BATCH]))
+            found = (await self._connection.execute(query)).scalars()
+            await record(self._connection, "proof", [hardware_id or "" for hardware_id in found])
 
     async def remove_token(self, phone_id: str, kind: TokenKind) -> bool:
         """Returns whether there was one."""
         own = sa.and_(phone_tokens.c.phone_id == phone_id, phone_tokens.c.kind == kind)
-        return await self._removed(phone_tokens, own, phone_id)
+        removed = await self._removed(phone_tokens, own, phone_id)
+        if removed:
+            await self._other_files(phone_id, kind)
+        return removed
 
     async def put_window(self, window: ProvisioningWindow) -> None:
         """Open a window instead of the phone's earlier one."""
@@ -80,12 +133,12 @@ class PhoneProofStore:
 
     async def put_digest(self, credential: DigestCredential) -> None:
         """Keep a credential instead of the phone's earlier one. Raises Conflict when another phone has that user."""
-        holder = await self.by_digest_user(credential.user)
-        if holder and holder.phone_id != credential.phone_id:
+        found = await self._digests(digest_credentials.c.user == credential.user, with_password=False)
+        if found and found[0].phone_id != credential.phone_id:
             raise Conflict(f"another phone proves itself as {credential.user!r}")
         own = digest_credentials.c.phone_id == credential.phone_id
         await self._connection.execute(sa.delete(digest_credentials).where(own))
-        sealed = self._vault.seal(credential.password, _place(credential.phone_id))
+        sealed = self._vault.seal(credential.password, places.digest_credential(credential.phone_id))
         row = asdict(credential) | {"password": sealed}
         await self._connection.execute(sa.insert(digest_credentials).values(row))
         await self._tell(credential.phone_id)
@@ -94,31 +147,46 @@ class PhoneProofStore:
         """Returns whether there was one."""
         return await self._removed(digest_credentials, digest_credentials.c.phone_id == phone_id, phone_id)
 
+    async def forget_windows(self, until: datetime, most: int) -> int:
+        """Remove at most so many windows that were closed by a time; returns how many."""
+        old = sa.select(provisioning_windows.c.phone_id).where(provisioning_windows.c.until <= until).limit(most)
+        gone = sa.delete(provisioning_windows).where(provisioning_windows.c.phone_id.in_(old))
+        return (await self._connection.execute(gone)).rowcount
+
     async def use_first(self, found: PhoneToken | ProvisioningWindow, address: str, at: datetime) -> str:
         """Bind a token or window to the address that used it first, unless it is bound. Returns the address it is bound
         to: of two who come at once, one is too late."""
         table = phone_tokens if isinstance(found, PhoneToken) else provisioning_windows
-        own = table.c.phone_id == found.phone_id
+        # One that was made instead meanwhile is another.
         if isinstance(found, PhoneToken):
-            own = sa.and_(own, phone_tokens.c.kind == found.kind)
+            own = phone_tokens.c.hash == found.hash
+        else:
+            own = sa.and_(table.c.phone_id == found.phone_id, table.c.opened_at == found.opened_at)
         unused = sa.update(table).where(own, table.c.first_used_at.is_(None))
         if (await self._connection.execute(unused.values(first_used_at=at, address=address))).rowcount:
             await self._tell(found.phone_id)
         bound = (await self._connection.execute(sa.select(table.c.address).where(own))).scalar()
         return str(bound or "")
 
-    async def _tokens(self, condition: sa.ColumnElement[bool]) -> list[PhoneToken]:
-        rows = await self._connection.execute(sa.select(phone_tokens).where(condition))
-        return [PhoneToken(**row._mapping) for row in rows]
+    async def _other_files(self, phone_id: str, kind: TokenKind) -> None:
+        """The steady token stands in a phone's files: with another one, those that it has are of yesterday."""
+        if kind == "steady":
+            newer = sa.update(phones).where(phones.c.id == phone_id).values(revision=phones.c.revision + 1)
+            await self._connection.execute(newer)
 
-    async def _windows(self, condition: sa.ColumnElement[bool]) -> list[ProvisioningWindow]:
-        rows = await self._connection.execute(sa.select(provisioning_windows).where(condition))
-        return [_window(row) for row in rows]
+    async def _owner(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> str:
+        query = sa.select(phones.c.hardware_id).join_from(table, phones).where(condition)
+        return (await self._connection.execute(query)).scalar() or ""
 
-    async def _digests(self, condition: sa.ColumnElement[bool]) -> list[DigestCredential]:
+    async def _digests(
+        self, condition: sa.ColumnElement[bool], *, with_password: bool = True
+    ) -> list[DigestCredential]:
         rows = await self._connection.execute(sa.select(digest_credentials).where(condition))
         found = [DigestCredential(**row._mapping) for row in rows]
-        return [replace(one, password=self._vault.open(one.password, _place(one.phone_id))) for one in found]
+        return [replace(one, password=self._opened(one) if with_password else "") for one in found]
+
+    def _opened(self, one: DigestCredential) -> str:
+        return self._vault.open(one.password, places.digest_credential(one.phone_id))
 
     async def _removed(self, table: sa.Table, own: sa.ColumnElement[bool], phone_id: str) -> bool:
         if not (await self._connection.execute(sa.delete(table).where(own))).rowcount:
@@ -138,5 +206,30 @@ def _window(row: sa.Row[Any]) -> ProvisioningWindow:
     return ProvisioningWindow(**{name: found[name] for name in names})
 
 
-def _place(phone_id: str) -> str:
-    return f"digest_credentials/{phone_id}"
+def is_token(vault: Vault, text: str) -> bool:
+    """Whether this is a token that was made for some phone, maybe one that is gone."""
+    made, check = text[:-_CHECK], text[-_CHECK:]
+    return text.isascii() and hmac.compare_digest(_check(vault, made), check)
+
+
+def _check(vault: Vault, made: str) -> str:
+    return vault.token(f"check/{made}")[:_CHECK]
+
+
+def _part(row: sa.Row[Any], prefix: str) -> dict[str, Any]:
+    return {name[2:]: value for name, value in row._mapping.items() if name.startswith(f"{prefix}_")}
+
+
+def _labelled(table: sa.Table, prefix: str) -> list[sa.Label[Any]]:
+    return [column.label(f"{prefix}_{column.name}") for column in table.columns]
+
+
+# A row for each token, or one.
+_ALL_OF_PHONE = (
+    sa.select(*_labelled(phone_tokens, "t"), *_labelled(provisioning_windows, "w"), *_labelled(digest_credentials, "d"))
+    .select_from(phones)
+    .outerjoin(phone_tokens, phone_tokens.c.phone_id == phones.c.id)
+    .outerjoin(provisioning_windows, provisioning_windows.c.phone_id == phones.c.id)
+    .outerjoin(digest_credentials, digest_credentials.c.phone_id == phones.c.id)
+    .where(phones.c.id == sa.bindparam("of_phone"))
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.store import places
 from ztp_server.store.vault import Vault
 
 # A thousand phones in a transaction: `asdict` copies each value, and takes ten times as long.
@@ -35,7 +36,7 @@ class PhoneRows:
             "user_id": phone.user or None,
             "remote_address": phone.remote_address,
             "line_keys": [{name: getattr(key, name) for name in _KEY_FIELDS} for key in phone.line_keys],
-            "settings": self._vault.seal_settings(phone.settings, f"phones/{phone.id}"),
+            "settings": self._vault.seal_settings(phone.settings, places.phone(phone.id)),
             "proofs": None if phone.proofs is None else list(phone.proofs),
             "revision": phone.revision,
         }
@@ -44,7 +45,7 @@ class PhoneRows:
         return [
             {name: getattr(line, name) for name in _LINE_COLUMNS}
             | {"phone_id": phone.id, "position": position}
-            | {"password": self._vault.seal(line.password, _line_place(phone.id, position))}
+            | {"password": self._vault.seal(line.password, places.line(phone.id, position))}
             for position, line in enumerate(phone.lines, 1)
         ]
 
@@ -61,18 +62,18 @@ class PhoneRows:
             remote_address=row["remote_address"],
             lines=own_lines,
             line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
-            settings=self._vault.open_settings(row["settings"], f"phones/{row['id']}"),
+            settings=self._vault.open_settings(row["settings"], places.phone(row["id"])),
             proofs=None if row["proofs"] is None else tuple(row["proofs"]),
             revision=row["revision"],
         )
 
     def line(self, row: Any, prefix: str = "") -> Line:
         """A line of a row whose columns may have names of their own (`l_user`)."""
-        place = _line_place(row[f"{prefix}phone_id"], row[f"{prefix}position"])
+        place = places.line(row[f"{prefix}phone_id"], row[f"{prefix}position"])
         return Line(
             user=row[f"{prefix}user"],
             auth_user=row[f"{prefix}auth_user"],
-            password=self._vault.open(row[f"{prefix}password"], place),
+            password=self._vault.read(row[f"{prefix}password"], place),
             display_name=row[f"{prefix}display_name"],
             label=row[f"{prefix}label"],
             shared=row[f"{prefix}shared"],
@@ -80,11 +81,11 @@ class PhoneRows:
 
     def seal_whole(self, phone: Phone) -> str:
         """All of a phone as one sealed text."""
-        return self._vault.seal(json.dumps(asdict(phone)), _whole_place(phone.id))
+        return self._vault.seal(json.dumps(asdict(phone)), places.removed_phone(phone.id))
 
     def open_whole(self, phone_id: str, sealed: str) -> Phone:
-        """Raises StoreUnavailable when it does not open with this key."""
-        fields: Mapping[str, Any] = json.loads(self._vault.open(sealed, _whole_place(phone_id)))
+        """Raises Damaged when it does not open."""
+        fields: Mapping[str, Any] = json.loads(self._vault.open(sealed, places.removed_phone(phone_id)))
         own_lines = tuple(Line(**line) for line in fields["lines"])
         keys = tuple(LineKey(**key) for key in fields["line_keys"])
         proofs = None if fields.get("proofs") is None else tuple(fields["proofs"])
@@ -94,11 +95,3 @@ class PhoneRows:
 def name_key(name: str) -> str:
     """A name as it is searched and sorted."""
     return name.casefold()[:255]
-
-
-def _line_place(phone_id: str, position: int) -> str:
-    return f"lines/{phone_id}/{position}"
-
-
-def _whole_place(phone_id: str) -> str:
-    return f"removed_phones/{phone_id}"

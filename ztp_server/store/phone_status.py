@@ -28,6 +28,12 @@ class PhoneStatusStore:
         row = (await self._connection.execute(query)).first()
         return _read(row) if row else None
 
+    async def shown_by(self, certificate: str) -> str:
+        """The hardware ID of a phone that last proved itself with a certificate (SHA-256), empty when none did."""
+        query = sa.select(phones.c.hardware_id).join(phone_status, phone_status.c.phone_id == phones.c.id)
+        query = query.where(phone_status.c.certificate == certificate).order_by(phones.c.hardware_id).limit(1)
+        return (await self._connection.execute(query)).scalar() or ""
+
     async def of_managed(self, hardware_ids: Iterable[str]) -> dict[str, tuple[str, Progress | None]]:
         """Those of these hardware IDs that are managed phones: the phone's id, and how far it came."""
         wanted, found = list(hardware_ids), {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -17,9 +17,11 @@ from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store.changes import record
+from ztp_server.store.phone_proofs import drop_proofs
 from ztp_server.store.phone_rows import PhoneRows
 from ztp_server.store.schema import lines, phone_overrides, phones, users
 from ztp_server.store.schema_history import check_ins, phone_status
+from ztp_server.store.schema_trust import digest_credentials, phone_tokens, provisioning_windows
 from ztp_server.store.vault import Vault
 
 # Rows of one statement: well under SQLite's limit of 32,766 parameters.
@@ -65,10 +67,12 @@ class PhoneStore:
         found = await self._one(phones.c.hardware_id == hardware_id)
         return found[0] if found else None
 
-    async def find_running(self, hardware_id: str) -> tuple[Phone, str] | None:
-        """The managed phone with its lines, and the firmware it last said it runs (empty: it never did), in one query;
-        this is what a request of a phone costs. One of another category is given no file, so it is not found."""
-        return await self._read(_MANAGED, {"hardware_id": hardware_id})
+    async def find_running(self, hardware_id: str) -> tuple[Phone, str, bool] | None:
+        """The managed phone with its lines, the firmware it last said it runs (empty: it never did), and whether there
+        is something that it alone can prove itself with; in one query: this is what a request of a phone costs. One of
+        another category is given no file, so it is not found."""
+        rows = (await self._connection.execute(_MANAGED, {"hardware_id": hardware_id})).all()
+        return (*self._of_rows(rows), bool(rows[0].has_proofs)) if rows else None
 
     async def get_many(self, ids: Sequence[str]) -> list[Phone]:
         """Those of these ids that there are, in that order, read some at a time."""
@@ -98,6 +102,14 @@ class PhoneStore:
         query = query.where(phones.c.category == "managed").order_by(phones.c.hardware_id)
         rows = (await self._connection.execute(query)).all()
         return [FirmwareWish(*row[:6], row.running or "") for row in rows]
+
+    async def hardware_ids(self) -> AsyncIterator[list[str]]:
+        """The hardware IDs of all phones, some thousand at a time."""
+        query = sa.select(phones.c.hardware_id).order_by(phones.c.hardware_id).limit(10 * _BATCH)
+        last = ""
+        while found := list((await self._connection.scalars(query.where(phones.c.hardware_id > last))).all()):
+            yield found
+            last = found[-1]
 
     async def taken(self, hardware_ids: Iterable[str]) -> set[str]:
         """Which of these hardware IDs have a phone already."""
@@ -136,13 +148,17 @@ class PhoneStore:
 
     async def replace_many(self, changed: Sequence[Phone]) -> None:
         """Keep phones as they are now, all or none, a thousand in a statement. Raises Stale when one has another
-        revision by now or is gone, and Conflict when a hardware ID is another phone's."""
+        revision by now or is gone, and Conflict when a hardware ID is another phone's. Tokens, windows and Digest
+        credentials are taken from a phone that is another device now, or blocked."""
         touched: set[str] = set()
         for batch in _batches(changed):
             before = await self._unchanged(batch)
             touched |= {*before.values(), *(phone.hardware_id for phone in batch)}
             await self._update(batch)
-            await self._forget_status([phone.id for phone in batch if phone.hardware_id != before[phone.id]])
+            replaced = [phone.id for phone in batch if phone.hardware_id != before[phone.id]]
+            await self._forget_status(replaced)
+            blocked = [phone.id for phone in batch if phone.proofs == ()]
+            await drop_proofs(self._connection, {phone_id: before[phone_id] for phone_id in (*replaced, *blocked)})
             for table in (lines, phone_overrides):
                 own = table.c.phone_id.in_([phone.id for phone in batch])
                 await self._connection.execute(sa.delete(table).where(own))
@@ -154,7 +170,9 @@ class PhoneStore:
         """Take phones away, all or none. Raises Stale when one has another revision by now or is gone already."""
         touched: set[str] = set()
         for batch in _batches(gone):
-            touched |= set((await self._unchanged(batch)).values())
+            before = await self._unchanged(batch)
+            touched |= set(before.values())
+            await drop_proofs(self._connection, before)
             await self._connection.execute(sa.delete(phones).where(phones.c.id.in_([phone.id for phone in batch])))
         await record(self._connection, "phone", sorted(touched - {""}))
 
@@ -192,12 +210,10 @@ class PhoneStore:
             raise Conflict(f"{named} exists already") from None
 
     async def _one(self, condition: sa.ColumnElement[bool]) -> tuple[Phone, str] | None:
-        return await self._read(_WITH_LINES.where(condition), {})
+        rows = (await self._connection.execute(_WITH_LINES.where(condition))).all()
+        return self._of_rows(rows) if rows else None
 
-    async def _read(self, query: sa.Select[Any], values: dict[str, str]) -> tuple[Phone, str] | None:
-        rows = (await self._connection.execute(query, values)).all()
-        if not rows:
-            return None
+    def _of_rows(self, rows: Sequence[sa.Row[Any]]) -> tuple[Phone, str]:
         own = tuple(self._rows.line(row._mapping, "l_") for row in rows if row.l_position is not None)
         return self._rows.phone(rows[0]._mapping, own), rows[0].running or ""
 
@@ -238,4 +254,12 @@ _WITH_LINES = (
     .outerjoin(lines, lines.c.phone_id == phones.c.id)
     .order_by(lines.c.position)
 )
-_MANAGED = _WITH_LINES.where(phones.c.hardware_id == sa.bindparam("hardware_id"), phones.c.category == "managed")
+_HAS_PROOFS = sa.or_(
+    *(
+        sa.exists().where(table.c.phone_id == phones.c.id)
+        for table in (phone_tokens, provisioning_windows, digest_credentials)
+    )
+).label("has_proofs")
+_MANAGED = _WITH_LINES.add_columns(_HAS_PROOFS).where(
+    phones.c.hardware_id == sa.bindparam("hardware_id"), phones.c.category == "managed"
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.removed_phone import RemovedPhone
-from ztp_server.errors import NotFound
+from ztp_server.errors import Damaged, NotFound
 from ztp_server.store.phone_rows import PhoneRows
 from ztp_server.store.schema import removed_phones, uploads
 from ztp_server.store.schema_history import phone_status
@@ -42,13 +43,14 @@ class RemovedPhoneStore:
         return _read(row), self._rows.open_whole(row.id, row.record)
 
     async def get_many(self, ids: Sequence[str]) -> list[Phone]:
-        """Those of these ids that can come back, in that order."""
+        """Those of these ids that can come back, in that order; not one whose record does not open any more."""
         found: dict[str, Phone] = {}
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             query = sa.select(removed_phones.c.id, removed_phones.c.record).where(removed_phones.c.id.in_(batch))
             for row in await self._connection.execute(query):
-                found[row.id] = self._rows.open_whole(row.id, row.record)
+                with suppress(Damaged):
+                    found[row.id] = self._rows.open_whole(row.id, row.record)
         return [found[phone_id] for phone_id in ids if phone_id in found]
 
     async def page(

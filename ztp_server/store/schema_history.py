@@ -71,6 +71,7 @@ phone_status = sa.Table(
     column("problem", sa.String(255), index=True),
     column("since", UTCDateTime),
     sa.Column("due_at", UTCDateTime, index=True),
+    column("certificate", sa.String(64), server_default=sa.text("''")),
     sa.Index("ix_phone_status_phone_id", "phone_id", "phone_revision"),
     sa.Index("ix_phone_status_last_at", "last_at", "phone_id"),
     sa.Index("ix_phone_status_firmware", "firmware", "phone_id"),

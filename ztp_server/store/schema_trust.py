@@ -55,7 +55,8 @@ denied_certificates = sa.Table(
     column("denied_at", UTCDateTime),
 )
 
-# Phones that asked and are none of ours. Bounded: the one seen longest ago makes room. `denied_by` keeps one quiet.
+# Phones that asked and are none of ours. Bounded: the one seen longest ago makes room. `certified` is the MAC in the
+# certificate that was shown, `denied_by` keeps one quiet, `why` says why that was done, or what kept it from a rule.
 unknown_phones = sa.Table(
     "unknown_phones",
     metadata,
@@ -65,15 +66,18 @@ unknown_phones = sa.Table(
     column("firmware", sa.String(64)),
     column("address", sa.String(64)),
     column("certificate", sa.String(64)),
+    column("certified", sa.String(12)),
     column("files", sa.JSON),
     column("first_at", UTCDateTime),
     column("last_at", UTCDateTime),
     column("count", sa.Integer),
     column("denied_by", sa.String(255)),
+    column("why", sa.String(255)),
     sa.Index("ix_unknown_phones_last_at", "last_at", "mac"),
 )
 
-# Which unknown phones become phones by themselves: from these networks, of this family, so many at most.
+# Which unknown phones become phones by themselves: from these networks (none: the site's), with this proof, of this
+# family, so many at most.
 approval_rules = sa.Table(
     "approval_rules",
     metadata,
@@ -81,6 +85,7 @@ approval_rules = sa.Table(
     column("site_id", sa.String(64), sa.ForeignKey("sites.id"), index=True),
     column("base_settings_id", sa.String(64), sa.ForeignKey("base_settings.id"), index=True),
     column("networks", sa.JSON),
+    column("proof", sa.String(16)),
     column("most", sa.Integer),
     column("approved", sa.Integer),
     sa.Column("until", UTCDateTime),

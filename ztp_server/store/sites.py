@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.site import Site
 from ztp_server.errors import Conflict, NotFound, Stale
+from ztp_server.store import places
 from ztp_server.store.changes import record
 from ztp_server.store.schema import sites
 from ztp_server.store.vault import Vault
@@ -64,7 +65,7 @@ class SiteStore:
             "networks": list(site.networks),
             "proofs": list(site.proofs),
             "plain_secrets": site.plain_secrets,
-            "settings": self._vault.seal_settings(site.settings, f"sites/{site.id}"),
+            "settings": self._vault.seal_settings(site.settings, places.site(site.id)),
             "civic_address": dict(site.civic_address),
             "webrtc_url": site.webrtc_url,
             "ice_servers": list(site.ice_servers),
@@ -79,7 +80,7 @@ def _read(row: Any, vault: Vault) -> Site:
         networks=tuple(row["networks"]),
         proofs=tuple(row["proofs"]),
         plain_secrets=row["plain_secrets"],
-        settings=vault.open_settings(row["settings"], f"sites/{site_id}"),
+        settings=vault.open_settings(row["settings"], places.site(site_id)),
         civic_address=row["civic_address"],
         webrtc_url=row["webrtc_url"],
         ice_servers=tuple(row["ice_servers"]),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.errors import NotFound, StoreUnavailable
+from ztp_server.store import places
 from ztp_server.store.schema import phones, uploads
 from ztp_server.store.vault import Vault
 
@@ -36,7 +37,7 @@ class UploadStore:
         try:
             return None if body is None else zlib.decompress(body)
         except zlib.error:
-            raise StoreUnavailable(f"{_place(phone_id, name)}: damaged, or of another kind") from None
+            raise StoreUnavailable(f"{places.upload(phone_id, name)}: damaged, or of another kind") from None
 
     async def put(self, phone_id: str, name: str, body: bytes, size: int) -> bool:
         """Keep a file instead of the one of that name; returns whether there was none. `body` is packed with zlib,
@@ -55,15 +56,11 @@ class UploadStore:
         row = (await self._connection.execute(query)).one_or_none()
         if row is None:
             return None
-        text = self._vault.open(row.body.decode("latin-1"), _place(phone_id, name))
+        text = self._vault.open(row.body.decode("latin-1"), places.upload(phone_id, name))
         return StoredParameters(row.at, json.loads(text))
 
     async def put_parameters(self, phone_id: str, name: str, parameters: Mapping[str, str]) -> bool:
         """Keep parameters, encrypted, instead of those of that name; returns whether there were none."""
         text = json.dumps(dict(parameters), sort_keys=True)
-        sealed = self._vault.seal(text, _place(phone_id, name)).encode()
+        sealed = self._vault.seal(text, places.upload(phone_id, name)).encode()
         return await self.put(phone_id, name, sealed, len(text))
-
-
-def _place(phone_id: str, name: str) -> str:
-    return f"uploads/{phone_id}/{name}"

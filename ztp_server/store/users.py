@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ztp_server.domain.phone import Line
 from ztp_server.domain.user import User
 from ztp_server.errors import Conflict, NotFound, Stale
+from ztp_server.store import places
 from ztp_server.store.phone_rows import name_key
 from ztp_server.store.schema import phones, user_lines, users
 from ztp_server.store.vault import Vault
@@ -92,7 +93,7 @@ class UserStore:
         rows = [
             asdict(line)
             | {"user_id": user.id, "position": position}
-            | {"password": self._vault.seal(line.password, _line_place(user.id, position))}
+            | {"password": self._vault.seal(line.password, places.user_line(user.id, position))}
             for position, line in enumerate(user.lines, 1)
         ]
         if rows:
@@ -115,7 +116,7 @@ class UserStore:
         return Line(
             user=row.user,
             auth_user=row.auth_user,
-            password=self._vault.open(row.password, _line_place(row.user_id, row.position)),
+            password=self._vault.read(row.password, places.user_line(row.user_id, row.position)),
             display_name=row.display_name,
             label=row.label,
             shared=row.shared,
@@ -129,7 +130,3 @@ def _pattern(q: str) -> str:
 
 def _row(user: User) -> dict[str, Any]:
     return {"name": user.name, "name_key": name_key(user.name), "extension": user.extension}
-
-
-def _line_place(user_id: str, position: int) -> str:
-    return f"users/{user_id}/lines/{position}"

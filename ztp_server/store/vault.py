@@ -1,52 +1,73 @@
-"""Secrets at rest: AES-256-GCM, each value bound to the row and column it stands in."""
+"""Secrets at rest: AES-256-GCM, each value bound to the row and column it stands in (store/places.py)."""
 
 from __future__ import annotations
 
 import base64
 import hmac
 import os
-import stat
+import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ztp_server.errors import Misconfigured, StoreUnavailable
+from ztp_server.domain.text import unreadable
+from ztp_server.errors import Damaged
+from ztp_server.store.key_file import NONCE_BYTES, derived
+from ztp_server.store.key_ring import FIRST_KEY, KeyRing
 
-KEY_FILE = "secret.key"
-_VERSION = "v1:"
-_NONCE = 12
+# `v2:<id of the data key>:<nonce and sealed text in base64>`; of before there were data keys `v1:<…>`, under the first.
+_SEALED = re.compile(r"v2:([1-9][0-9]{0,8}):(.*)|v1:(.*)", re.DOTALL)
+# Damaged values remembered until they are told of, and those told of already.
+_MOST_DAMAGED = 1000
 
 
 class Vault:
-    """Seals and opens values with one key that lives outside the database."""
+    """Seals with the newest data key and opens with the one a value names."""
 
-    def __init__(self, key: bytes, is_secret: Callable[[str], bool]) -> None:
-        self._cipher = AESGCM(key)
-        self._audit_key = _derived(key, b"ztp audit")
-        self._token_key = _derived(key, b"ztp tokens")
+    def __init__(self, keys: KeyRing, is_secret: Callable[[str], bool]) -> None:
+        self.keys = keys
+        # The first key never changes, so that the chain of the audit and the tokens of phones outlast every rotation.
+        self._audit_key = derived(keys.first, b"ztp audit")
+        self._token_key = derived(keys.first, b"ztp tokens")
         self._is_secret = is_secret
+        self._damaged: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def seal(self, text: str, place: str) -> str:
-        """Encrypt a text for one place (`lines/<phone>/1/password`); it opens nowhere else. Empty stays empty."""
+        """Encrypt a text for one place (`lines/<phone>/1`); it opens nowhere else. Empty stays empty."""
         if not text:
             return ""
-        nonce = os.urandom(_NONCE)
-        return _VERSION + base64.b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), place.encode())).decode()
+        key_id, cipher = self.keys.newest
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + cipher.encrypt(nonce, text.encode(), place.encode())
+        return f"v2:{key_id}:{base64.b64encode(sealed).decode()}"
 
     def open(self, sealed: str, place: str) -> str:
-        """Decrypt. Raises StoreUnavailable naming the place when the row was damaged or the key is another."""
+        """Decrypt. Raises Damaged naming the place when the row was damaged or its key is not here."""
         if not sealed:
             return ""
         try:
-            data = base64.b64decode(sealed.removeprefix(_VERSION), validate=True)
-            return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], place.encode()).decode()
-        except (InvalidTag, ValueError):
-            raise StoreUnavailable(f"{place}: does not open with this {KEY_FILE}") from None
+            return self._opened(sealed, place)
+        except Damaged as error:
+            if place not in self._told and len(self._damaged) < _MOST_DAMAGED:
+                self._damaged[place] = str(error)
+            raise
+
+    def read(self, sealed: str, place: str) -> str:
+        """Decrypt what is one of many values of a record or list: one that does not open reads as what nothing takes
+        for a value (domain/text.py, `unreadable`), so that the others can be used and this one set anew."""
+        try:
+            return self.open(sealed, place)
+        except Damaged as error:
+            return unreadable(str(error))
+
+    def take_damaged(self) -> dict[str, str]:
+        """Places whose values did not open since this was asked last, with the reasons; each is told of once."""
+        found, self._damaged = self._damaged, {}
+        if len(self._told) < _MOST_DAMAGED:
+            self._told.update(found)
+        return found
 
     def chain(self, text: str) -> str:
         """The HMAC-SHA256 of a record of the audit, in hex: nobody without the key can make one that fits."""
@@ -74,42 +95,21 @@ class Vault:
         }
 
     def open_settings(self, values: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The settings, those that do not open as `read` has them."""
         return {
-            name: self.open(value["sealed"], f"{place}/{name}") if isinstance(value, dict) else value
+            name: self.read(value["sealed"], f"{place}/{name}") if isinstance(value, dict) else value
             for name, value in values.items()
         }
 
-
-def _derived(key: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(key)
-
-
-def load_key(folder: Path) -> bytes:
-    """The key of a data folder, made at first use. Raises Misconfigured when others may read it or it is damaged."""
-    path = folder / KEY_FILE
-    try:
-        if not path.exists():
-            _create(path)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise Misconfigured(f"{path}: others may read it; run: chmod 600 {path}")
-        key = base64.b64decode(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{path}: {error.strerror if isinstance(error, OSError) else 'not a key'}") from None
-    if len(key) != 32:
-        raise Misconfigured(f"{path}: not a key of 32 bytes")
-    return key
-
-
-def _create(path: Path) -> None:
-    """Write the key under another name first, so that a half-written key never exists; the first of two wins."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(base64.b64encode(AESGCM.generate_key(256)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(new, path)
-    except FileExistsError:
-        pass
-    finally:
-        new.unlink()
+    def _opened(self, sealed: str, place: str) -> str:
+        found = _SEALED.fullmatch(sealed)
+        cipher = self.keys.get(int(found[1] or FIRST_KEY)) if found else None
+        if found and cipher is None:
+            raise Damaged(f"{place}: does not open: data key {found[1]} is not here")
+        try:
+            if found is None or cipher is None:
+                raise ValueError
+            data = base64.b64decode(found[2] or found[3] or "", validate=True)
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], place.encode()).decode()
+        except (InvalidTag, ValueError):
+            raise Damaged(f"{place}: does not open with this database's key") from None

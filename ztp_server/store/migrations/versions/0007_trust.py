@@ -73,11 +73,13 @@ def upgrade() -> None:
         sa.Column("firmware", sa.String(length=64), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("certificate", sa.String(length=64), nullable=False),
+        sa.Column("certified", sa.String(length=12), nullable=False),
         sa.Column("files", sa.JSON(), nullable=False),
         sa.Column("first_at", UTCDateTime(), nullable=False),
         sa.Column("last_at", UTCDateTime(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("denied_by", sa.String(length=255), nullable=False),
+        sa.Column("why", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("mac", name=op.f("pk_unknown_phones")),
     )
     with op.batch_alter_table("unknown_phones") as batch_op:
@@ -88,6 +90,7 @@ def upgrade() -> None:
         sa.Column("site_id", sa.String(length=64), nullable=False),
         sa.Column("base_settings_id", sa.String(length=64), nullable=False),
         sa.Column("networks", sa.JSON(), nullable=False),
+        sa.Column("proof", sa.String(length=16), nullable=False),
         sa.Column("most", sa.Integer(), nullable=False),
         sa.Column("approved", sa.Integer(), nullable=False),
         sa.Column("until", UTCDateTime(), nullable=True),
@@ -113,6 +116,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("external_id", sa.String(length=255), nullable=True))
         batch_op.create_unique_constraint(op.f("uq_accounts_external_id"), ["external_id"])
     _change_phones()
+    _keep_certificates()
     _accept_every_proof()
 
 
@@ -120,6 +124,18 @@ def _change_phones() -> None:
     """`proofs` are those that count for one phone, NULL for those of its site."""
     with op.batch_alter_table("phones") as batch_op:
         batch_op.add_column(sa.Column("proofs", sa.JSON(), nullable=True))
+
+
+def _keep_certificates() -> None:
+    """Which certificate each phone last proved itself with, as far as the log still knows."""
+    column = sa.Column("certificate", sa.String(length=64), server_default=sa.text("''"), nullable=False)
+    with op.batch_alter_table("phone_status") as batch_op:
+        batch_op.add_column(column)
+    op.execute(
+        "UPDATE phone_status SET certificate = COALESCE((SELECT run.certificate FROM check_in_runs AS run"
+        " JOIN phones ON phones.hardware_id = run.hardware_id"
+        " WHERE phones.id = phone_status.phone_id AND run.proof = 'certificate' ORDER BY run.seq DESC LIMIT 1), '')"
+    )
 
 
 def _accept_every_proof() -> None:

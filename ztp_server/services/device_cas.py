@@ -1,0 +1,256 @@
+"""The makers' CAs on whose word a phone's factory certificate counts: which there are, adding and removing them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from ztp_server.domain.access import Actor
+from ztp_server.domain.denied_certificate import parse_sha256
+from ztp_server.domain.vendor import Vendor
+from ztp_server.errors import BadValue, Conflict, Misconfigured, NotFound
+from ztp_server.pki.makers import (
+    EXPIRED_CERTS,
+    LEGACY_CERTS,
+    DeviceAuthority,
+    MakerFolders,
+    all_authorities,
+    is_ca,
+    parse_certificates,
+)
+from ztp_server.pki.strength import key_name
+from ztp_server.services.address import ServerAddress
+from ztp_server.services.edits import checked_reason
+from ztp_server.services.templates import Templates
+from ztp_server.store import Store
+
+# The listener on which the word of a CA counts, and the folder below the vendors' where such CAs lie.
+_FOLDERS = {"mtls": "", "legacy": LEGACY_CERTS, "expired": EXPIRED_CERTS}
+LISTENERS = tuple(_FOLDERS)
+# No bundle of a maker is larger.
+MOST_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCa:
+    """A CA of a maker. `sha256` is its pin, of the certificate itself. `listener` is where its word counts; `problem`
+    why it does not at present, `remark` what is worth knowing. `file` is where it lies, `own` whether an administrator
+    put it there."""
+
+    vendor: str
+    sha256: str
+    subject: str
+    issuer: str
+    key: str
+    not_after: datetime
+    listener: str
+    problem: str
+    remark: str
+    file: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A maker whose phones have factory certificates: the common names of its CAs, where it publishes them (empty: not
+    known), and how many of them are here and count."""
+
+    vendor: str
+    name: str
+    issuers: tuple[str, ...]
+    published_at: str
+    cas: int
+
+
+class DeviceCas:
+    def __init__(self, store: Store, templates: Templates, address: ServerAddress, folders: MakerFolders) -> None:
+        self._store = store
+        self._templates = templates
+        self._address = address
+        self._folders = folders
+
+    async def all(self, who: Actor) -> list[DeviceCa]:
+        """Every CA, also those whose word does not count. Raises Forbidden, and Misconfigured naming a file that cannot
+        be read."""
+        who.require("trust:view")
+        return await asyncio.to_thread(lambda: list(self._found()))
+
+    async def makers(self, who: Actor) -> list[Maker]:
+        """The makers whose phones have factory certificates, with and without a CA here."""
+        found = await self.all(who)
+        counts = [ca.vendor for ca in found if not ca.problem]
+        vendors = [vendor for vendor in self._templates.catalog.vendors.values() if vendor.certificate]
+        return [
+            Maker(v.id, v.name, v.certificate.issuers, v.certificate.published_at, counts.count(v.id))
+            for v in vendors
+            if v.certificate
+        ]
+
+    async def add(
+        self,
+        who: Actor,
+        vendor: str,
+        content: bytes,
+        *,
+        listener: str = "mtls",
+        any_name: bool = False,
+        reason: str = "",
+    ) -> list[DeviceCa]:
+        """Trust the CAs in a file (PEM, any number, or one in DER) for the phones of a vendor. With `any_name` their
+        names may be others than the maker's CAs are known by. Raises BadValue naming what is wrong, Conflict for one
+        that is there already, Forbidden; then none is added."""
+        who.require("trust:edit")
+        reason = checked_reason(reason)
+        maker = self._maker(vendor)
+        certificates = _read(content)
+        for certificate in certificates:
+            _check(certificate, maker, listener, any_name)
+        folder = self._folders.own / _FOLDERS[listener] / vendor
+        async with self._store.write() as session:
+            there = {
+                ca.sha256 for ca in await asyncio.to_thread(lambda: list(self._found())) if ca.listener == listener
+            }
+            new = [DeviceAuthority(vendor, "", certificate) for certificate in certificates]
+            for authority in new:
+                if authority.sha256 in there:
+                    raise Conflict(f"CA {authority.sha256} is there already")
+                record = _record(authority, listener)
+                await session.audit.add(who, "ca.added", f"ca:{authority.sha256}", after=record, reason=reason)
+            written = await asyncio.to_thread(_write_all, folder, new)
+        return [_shown(authority, listener, str(path), own=True) for authority, path in zip(new, written, strict=True)]
+
+    async def remove(self, who: Actor, sha256: str, *, listener: str = "", reason: str = "") -> None:
+        """Trust a CA no more, on one listener or everywhere. Raises BadValue, NotFound, Forbidden, and Conflict for one
+        that came with the program or stands in a file with others, which only an editor can take out."""
+        who.require("trust:edit")
+        sha256, reason = parse_sha256("sha256", sha256), checked_reason(reason)
+        async with self._store.write() as session:
+            cas = await asyncio.to_thread(lambda: list(self._found()))
+            wanted = [ca for ca in cas if ca.sha256 == sha256 and listener in ("", ca.listener)]
+            if not wanted:
+                raise NotFound(f"no CA {sha256}")
+            for ca in wanted:
+                if not ca.own:
+                    raise Conflict(f"{ca.file} is not yours to remove")
+                beside = [other for other in cas if other.file == ca.file and other.sha256 != sha256]
+                if beside:
+                    raise Conflict(f"{ca.file} holds {len(beside)} more; take it out there by hand")
+            for ca in wanted:
+                before = {"vendor": ca.vendor, "subject": ca.subject, "listener": ca.listener}
+                await session.audit.add(who, "ca.removed", f"ca:{sha256}", before=before, reason=reason)
+            await asyncio.to_thread(lambda: [Path(ca.file).unlink() for ca in wanted])
+
+    def _maker(self, vendor: str) -> Vendor:
+        found = self._templates.catalog.vendors.get(vendor)
+        known = [v.id for v in self._templates.catalog.vendors.values() if v.certificate]
+        if found is None or found.certificate is None:
+            raise BadValue(
+                "vendor", f"{vendor[:64]!r} is none with factory certificates; there are: {', '.join(known)}"
+            )
+        return found
+
+    def _found(self) -> Iterator[DeviceCa]:
+        for folder in self._folders.counted(self._address.is_demo):
+            for listener, below in _FOLDERS.items():
+                for authority in all_authorities([folder / below]):
+                    yield _shown(authority, listener, authority.file, own=folder == self._folders.own)
+
+
+def _read(content: bytes) -> list[x509.Certificate]:
+    if len(content) > MOST_BYTES:
+        raise BadValue("certificate", f"{len(content)} bytes, at most {MOST_BYTES}")
+    found = parse_certificates(content)
+    if len({certificate.public_bytes(Encoding.DER) for certificate in found}) < len(found):
+        raise BadValue("certificate", "the same one stands in it twice")
+    return found
+
+
+def _check(certificate: x509.Certificate, maker: Vendor, listener: str, any_name: bool) -> None:
+    if listener not in _FOLDERS:
+        raise BadValue("listener", f"{listener[:64]!r} is none of {', '.join(LISTENERS)}")
+    subject = certificate.subject.rfc4514_string()
+    if not is_ca(certificate):
+        raise BadValue("certificate", f"{subject!r} is not a CA certificate; add the CA that issued it")
+    problem = DeviceAuthority(maker.id, "", certificate).problem(listener)
+    if problem:
+        raise BadValue("certificate", f"{subject!r}: {problem}")
+    names = {
+        a.value
+        for name in (certificate.subject, certificate.issuer)
+        for a in name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    }
+    known = maker.certificate.issuers if maker.certificate else ()
+    if known and not any_name and not names & set(known):
+        expected = ", ".join(known)
+        raise BadValue(
+            "certificate", f"{subject!r} is no name of {maker.name}'s CAs ({expected}); if it is one, allow any name"
+        )
+
+
+def _write_all(folder: Path, authorities: Sequence[DeviceAuthority]) -> list[Path]:
+    """Every one in a file of its own, or none. Raises Misconfigured naming the folder."""
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for authority in authorities:
+            path = folder / f"{authority.sha256[:16]}.pem"
+            _write(path, authority.certificate.public_bytes(Encoding.PEM))
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise Misconfigured(f"{folder}: {error.strerror}") from None
+    return written
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Under another name first, so that a half-written CA never exists: a server looks at the folder all the time."""
+    number, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _shown(authority: DeviceAuthority, listener: str, file: str, *, own: bool) -> DeviceCa:
+    certificate = authority.certificate
+    return DeviceCa(
+        vendor=authority.vendor,
+        sha256=authority.sha256,
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        key=key_name(certificate),
+        not_after=certificate.not_valid_after_utc,
+        listener=listener,
+        problem=authority.problem(listener),
+        remark=authority.remark,
+        file=file,
+        own=own,
+    )
+
+
+def _record(authority: DeviceAuthority, listener: str) -> dict[str, Any]:
+    subject = authority.certificate.subject.rfc4514_string()
+    return {"vendor": authority.vendor, "subject": subject, "listener": listener}
+
+
+def ca_view(ca: DeviceCa) -> dict[str, Any]:
+    """As doors show it."""
+    names = ("vendor", "sha256", "subject", "issuer", "key", "listener", "problem", "remark", "file", "own")
+    return {name: getattr(ca, name) for name in names} | {"not_after": ca.not_after.isoformat()}
