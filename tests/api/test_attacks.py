@@ -84,7 +84,8 @@ async def test_what_is_kept_of_a_request_with_a_key_cannot_be_tried_out_against_
 
 async def test_who_may_not_send_a_file_is_told_before_any_of_it_is_taken(rest: Rest) -> None:
     head = (
-        b"POST /api/v1/firmware?model=vvx-411&version=1&file_name=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"POST /api/v1/firmware?model=vvx-411&version=1&file_name=a HTTP/1.1\r\n"
+        b"Host: localhost\r\nConnection: close\r\n"
         b"Authorization: Bearer viewer-token\r\nContent-Type: application/octet-stream\r\nContent-Length: 99\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection(*rest.url.removeprefix("http://").split(":"))

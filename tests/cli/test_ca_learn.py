@@ -18,7 +18,7 @@ from tests.services.opened import open_data
 from ztp_server.pki.authority import make_device_authority, make_device_certificate
 
 MAC = "0004F2AABBCC"
-LEARN = ("-c", "from ztp_server.cli.ca_learn import learn; learn(prog_name='ztp ca learn')")
+LEARN = ("-m", "ztp_server", "ca", "learn")
 FROM_HERE = ("--from", "127.0.0.1/32")
 
 

@@ -180,7 +180,10 @@ def test_expired_takes_an_expired_phone_of_a_listed_ca_and_of_no_other(
     context = expired_context(server_files, [dead.trusted_as("acme")])
 
     assert shake_hands(context, client(mint(MAC, dead, days=-1))).server.getpeercert(True)
-    for stranger, reason in ((mint(MAC, mint("Maker CA", ca=True), days=-1), "VERIFY_FAILED"), (None, "DID_NOT_RETURN")):
+    for stranger, reason in (
+        (mint(MAC, mint("Maker CA", ca=True), days=-1), "VERIFY_FAILED"),
+        (None, "DID_NOT_RETURN"),
+    ):
         with pytest.raises(ssl.SSLError, match=reason):
             shake_hands(context, client(stranger))
 
@@ -194,7 +197,7 @@ def test_legacy_asks_for_a_certificate_once_it_has_cas(
     assert shake_hands(legacy_context(server_files, None), client(mint(MAC, maker))).server.getpeercert(True) is None
     assert shake_hands(asking, client(mint(MAC, maker))).server.getpeercert(True)
     for context in (asking, legacy_context(server_files, [])):  # and with CAs that do not count it goes on asking
-        with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE|CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(ssl.SSLError, match=r"PEER_DID_NOT_RETURN_A_CERTIFICATE|CERTIFICATE_VERIFY_FAILED"):
             shake_hands(context, client())
 
 

@@ -202,6 +202,16 @@ TABLE: dict[str, Needs] = {
         "phones:approve phones:add",
         lambda s, who: s.unknown_phones.approve_many(who, [KNOCKED], "madrid", "vvx-standard"),
     ),
+    "device_cas.all": needs("trust:view", lambda s, who: s.device_cas.all(who)),
+    "device_cas.makers": needs("trust:view", lambda s, who: s.device_cas.makers(who)),
+    "device_cas.add": needs("trust:edit", lambda s, who: s.device_cas.add(who, "poly", b"no certificate")),
+    "device_cas.remove": needs("trust:edit", lambda s, who: s.device_cas.remove(who, "no hash")),
+    "denied_certificates.page": needs("trust:view", lambda s, who: s.denied_certificates.page(who)),
+    "denied_certificates.deny": needs("trust:edit", lambda s, who: s.denied_certificates.deny(who, "ab" * 32, "why")),
+    "denied_certificates.deny_phone": needs(
+        "trust:edit phones:view", lambda s, who: s.denied_certificates.deny_phone(who, VVX, "why")
+    ),
+    "denied_certificates.allow": needs("trust:edit", lambda s, who: s.denied_certificates.allow(who, "no hash")),
     "approval_rules.page": needs("trust:view", lambda s, who: s.approval_rules.page(who)),
     "approval_rules.get": needs("trust:view", lambda s, who: s.approval_rules.get(who, "lobby")),
     "approval_rules.add": needs(

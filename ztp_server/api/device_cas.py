@@ -1,4 +1,4 @@
-"""/device-cas and /denied-certificates: whose word counts for a phone's factory certificate, and which count no more."""
+"""/device-cas and /denied-certificates: by whom a factory certificate counts, and which count no more."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def certificate_events(
         if before:
             yield CertificateEvent(CHANGED, mac, f"proved itself with certificate {shown}, and with {before} before")
         if catalog.vendor_of_oui(mac) is None:
-            reason = f"certificate {shown} is by the maker of its model, of whose address blocks this is none that is known"
+            reason = f"certificate {shown} is by its maker, and its address is in no block known of any"
             yield CertificateEvent(UNKNOWN_BLOCK, mac, reason)
 
 

@@ -18,7 +18,7 @@ class DeniedCertificates:
         self._store = store
 
     async def page(self, who: Actor, after: str = "", limit: int = 1000) -> tuple[list[DeniedCertificate], bool]:
-        """At most so many of them, by fingerprint, that come after one; and whether there are more. Raises Forbidden."""
+        """At most so many, by fingerprint, that come after one; and whether there are more. Raises Forbidden."""
         who.require("trust:view")
         async with self._store.read() as session:
             found = await session.denied_certificates.page(after, limit + 1)

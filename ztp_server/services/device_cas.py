@@ -117,9 +117,8 @@ class DeviceCas:
             _check(certificate, maker, listener, any_name)
         folder = self._folders.own / _FOLDERS[listener] / vendor
         async with self._store.write() as session:
-            there = {
-                ca.sha256 for ca in await asyncio.to_thread(lambda: list(self._found())) if ca.listener == listener
-            }
+            cas = await asyncio.to_thread(lambda: list(self._found()))
+            there = {ca.sha256 for ca in cas if ca.listener == listener}
             new = [DeviceAuthority(vendor, "", certificate) for certificate in certificates]
             for authority in new:
                 if authority.sha256 in there:
@@ -148,15 +147,15 @@ class DeviceCas:
             for ca in wanted:
                 before = {"vendor": ca.vendor, "subject": ca.subject, "listener": ca.listener}
                 await session.audit.add(who, "ca.removed", f"ca:{sha256}", before=before, reason=reason)
-            await asyncio.to_thread(lambda: [Path(ca.file).unlink() for ca in wanted])
+            for ca in wanted:
+                await asyncio.to_thread(Path(ca.file).unlink)
 
     def _maker(self, vendor: str) -> Vendor:
         found = self._templates.catalog.vendors.get(vendor)
         known = [v.id for v in self._templates.catalog.vendors.values() if v.certificate]
         if found is None or found.certificate is None:
-            raise BadValue(
-                "vendor", f"{vendor[:64]!r} is none with factory certificates; there are: {', '.join(known)}"
-            )
+            there = ", ".join(known)
+            raise BadValue("vendor", f"{vendor[:64]!r} is none with factory certificates; there are: {there}")
         return found
 
     def _found(self) -> Iterator[DeviceCa]:
@@ -184,17 +183,13 @@ def _check(certificate: x509.Certificate, maker: Vendor, listener: str, any_name
     problem = DeviceAuthority(maker.id, "", certificate).problem(listener)
     if problem:
         raise BadValue("certificate", f"{subject!r}: {problem}")
-    names = {
-        a.value
-        for name in (certificate.subject, certificate.issuer)
-        for a in name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    }
+    both = (*certificate.subject, *certificate.issuer)
+    names = {attribute.value for attribute in both if attribute.oid == NameOID.COMMON_NAME}
     known = maker.certificate.issuers if maker.certificate else ()
     if known and not any_name and not names & set(known):
         expected = ", ".join(known)
-        raise BadValue(
-            "certificate", f"{subject!r} is no name of {maker.name}'s CAs ({expected}); if it is one, allow any name"
-        )
+        reason = f"{subject!r} is no name of {maker.name}'s CAs ({expected}); if it is one all the same, allow any name"
+        raise BadValue("certificate", reason)
 
 
 def _write_all(folder: Path, authorities: Sequence[DeviceAuthority]) -> list[Path]:
