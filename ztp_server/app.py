@@ -26,6 +26,7 @@ from ztp_server.phone_http.forwarded import ForwardedHeader
 from ztp_server.phone_http.listeners import PhoneListener, bind
 from ztp_server.phone_http.routes import PhoneDoor
 from ztp_server.services.address import keep_address
+from ztp_server.services.ca_pins import report_changed_cas
 from ztp_server.services.check_ins import CheckIns
 from ztp_server.services.demo import make_demo
 from ztp_server.services.failures import Failures
@@ -165,6 +166,7 @@ class App:
             raise
         self.address.server = self._server(self._certificates)
         await keep_address(self.services.store, self.address)
+        await self._report_changed_cas()
 
     async def _open_admin(self) -> None:
         if not self.options.admin:
@@ -209,6 +211,11 @@ class App:
         self.address.server, self.address.trusted_makers = self._server(certificates), certificates.makers
         log.info("certificates.loaded", makers=sorted(certificates.makers))
         await keep_address(self.services.store, self.address)
+        await self._report_changed_cas()
+
+    async def _report_changed_cas(self) -> None:
+        folders = self.options.data.makers.counted(self.options.demo)
+        await report_changed_cas(self.services.store, folders, self.check_ins.report)
 
     async def _daily(self) -> None:
         """At start and once a day: hash every firmware image, remove what is past keeping, and renew our own

@@ -72,7 +72,7 @@ def write_files(folder: Path, *files: tuple[Path, bytes, int]) -> None:
             _write(_temporary(path), content, mode)
         for path, _, _ in files:
             os.replace(_temporary(path), path)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise Misconfigured(f"{folder}: cannot write certificates there: {error.strerror}") from error
 
@@ -123,7 +123,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         os.fsync(descriptor)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Without this a power cut can undo a rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

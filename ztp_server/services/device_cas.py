@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +16,8 @@ from cryptography.x509.oid import NameOID
 from ztp_server.domain.access import Actor
 from ztp_server.domain.denied_certificate import parse_sha256
 from ztp_server.domain.vendor import Vendor
-from ztp_server.errors import BadValue, Conflict, Misconfigured, NotFound
+from ztp_server.errors import BadValue, Conflict, NotFound
+from ztp_server.pki.ca_files import ca_path, put_back, take_out, write_cas
 from ztp_server.pki.makers import (
     EXPIRED_CERTS,
     LEGACY_CERTS,
@@ -116,39 +115,56 @@ class DeviceCas:
         for certificate in certificates:
             _check(certificate, maker, listener, any_name)
         folder = self._folders.own / _FOLDERS[listener] / vendor
-        async with self._store.write() as session:
-            cas = await asyncio.to_thread(lambda: list(self._found()))
-            there = {ca.sha256 for ca in cas if ca.listener == listener}
-            new = [DeviceAuthority(vendor, "", certificate) for certificate in certificates]
-            for authority in new:
-                if authority.sha256 in there:
-                    raise Conflict(f"CA {authority.sha256} is there already")
-                record = _record(authority, listener)
-                await session.audit.add(who, "ca.added", f"ca:{authority.sha256}", after=record, reason=reason)
-            written = await asyncio.to_thread(_write_all, folder, new)
-        return [_shown(authority, listener, str(path), own=True) for authority, path in zip(new, written, strict=True)]
+        new = [DeviceAuthority(vendor, "", certificate) for certificate in certificates]
+        paths = [ca_path(folder, authority) for authority in new]
+        written: list[Path] = []
+        try:
+            async with self._store.write() as session:
+                await asyncio.to_thread(self._refuse_present, new, paths, listener)
+                for authority in new:
+                    record = _record(authority, listener)
+                    await session.audit.add(who, "ca.added", f"ca:{authority.sha256}", after=record, reason=reason)
+                written = paths
+                await asyncio.to_thread(write_cas, folder, new)
+        except BaseException:
+            # What no audit tells of must let in nobody.
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+        return [_shown(authority, listener, str(path), own=True) for authority, path in zip(new, paths, strict=True)]
 
     async def remove(self, who: Actor, sha256: str, *, listener: str = "", reason: str = "") -> None:
         """Trust a CA no more, on one listener or everywhere. Raises BadValue, NotFound, Forbidden, and Conflict for one
         that came with the program or stands in a file with others, which only an editor can take out."""
         who.require("trust:edit")
         sha256, reason = parse_sha256("sha256", sha256), checked_reason(reason)
-        async with self._store.write() as session:
-            cas = await asyncio.to_thread(lambda: list(self._found()))
-            wanted = [ca for ca in cas if ca.sha256 == sha256 and listener in ("", ca.listener)]
-            if not wanted:
-                raise NotFound(f"no CA {sha256}")
-            for ca in wanted:
-                if not ca.own:
-                    raise Conflict(f"{ca.file} is not yours to remove")
-                beside = [other for other in cas if other.file == ca.file and other.sha256 != sha256]
-                if beside:
-                    raise Conflict(f"{ca.file} holds {len(beside)} more; take it out there by hand")
-            for ca in wanted:
-                before = {"vendor": ca.vendor, "subject": ca.subject, "listener": ca.listener}
-                await session.audit.add(who, "ca.removed", f"ca:{sha256}", before=before, reason=reason)
-            for ca in wanted:
-                await asyncio.to_thread(Path(ca.file).unlink)
+        taken: dict[Path, bytes] = {}
+        try:
+            async with self._store.write() as session:
+                cas = await asyncio.to_thread(lambda: list(self._found()))
+                wanted = [ca for ca in cas if ca.sha256 == sha256 and listener in ("", ca.listener)]
+                if not wanted:
+                    raise NotFound(f"no CA {sha256}")
+                for ca in wanted:
+                    if not ca.own:
+                        raise Conflict(f"{ca.file} is not yours to remove")
+                    beside = [other for other in cas if other.file == ca.file and other.sha256 != sha256]
+                    if beside:
+                        raise Conflict(f"{ca.file} holds {len(beside)} more; take it out there by hand")
+                for ca in wanted:
+                    before = {"vendor": ca.vendor, "subject": ca.subject, "listener": ca.listener}
+                    await session.audit.add(who, "ca.removed", f"ca:{sha256}", before=before, reason=reason)
+                taken = await asyncio.to_thread(take_out, [Path(ca.file) for ca in wanted])
+        except BaseException:
+            await asyncio.to_thread(put_back, taken)
+            raise
+
+    def _refuse_present(self, new: Sequence[DeviceAuthority], paths: Sequence[Path], listener: str) -> None:
+        there = {ca.sha256: ca.file for ca in self._found() if ca.listener == listener}
+        for authority, path in zip(new, paths, strict=True):
+            file = there.get(authority.sha256) or (path.exists() and path)
+            if file:
+                raise Conflict(f"CA {authority.sha256} is there already, in {file}")
 
     def _maker(self, vendor: str) -> Vendor:
         found = self._templates.catalog.vendors.get(vendor)
@@ -190,37 +206,6 @@ def _check(certificate: x509.Certificate, maker: Vendor, listener: str, any_name
         expected = ", ".join(known)
         reason = f"{subject!r} is no name of {maker.name}'s CAs ({expected}); if it is one all the same, allow any name"
         raise BadValue("certificate", reason)
-
-
-def _write_all(folder: Path, authorities: Sequence[DeviceAuthority]) -> list[Path]:
-    """Every one in a file of its own, or none. Raises Misconfigured naming the folder."""
-    written: list[Path] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for authority in authorities:
-            path = folder / f"{authority.sha256[:16]}.pem"
-            _write(path, authority.certificate.public_bytes(Encoding.PEM))
-            written.append(path)
-    except OSError as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise Misconfigured(f"{folder}: {error.strerror}") from None
-    return written
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under another name first, so that a half-written CA never exists: a server looks at the folder all the time."""
-    number, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _shown(authority: DeviceAuthority, listener: str, file: str, *, own: bool) -> DeviceCa:

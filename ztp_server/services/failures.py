@@ -25,8 +25,8 @@ from ztp_server.services.hardware_ids import HardwareIds
 OF_ADDRESS = 4000
 OF_NETWORK = 16_000
 MOST_REMEMBERED = 16_384
-# No refusal leaves earlier: what was looked up meanwhile is not to be told from how long it took. Some milliseconds more
-# are drawn, because the kernel's timers go by whole ones: what is left of the last tells when the waiting began.
+# No refusal leaves earlier: what was looked up meanwhile is not to be told from how long it took. Some milliseconds
+# more are drawn, because the kernel's timers go by whole ones: what is left of the last tells when the waiting began.
 FLOOR_SECONDS = 0.02
 _DRAWN_SECONDS = 0.004
 

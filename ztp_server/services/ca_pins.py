@@ -1,0 +1,54 @@
+"""Which CAs lay in which file when a server last looked: what changes there, changes who is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ztp_server.pki.makers import EXPIRED_CERTS, LEGACY_CERTS, all_authorities
+from ztp_server.store import Store
+
+_META = "device CAs"
+
+# The SHA-256 of each certificate, by the file it lies in.
+Pins = Mapping[str, Sequence[str]]
+
+
+async def report_changed_cas(store: Store, folders: Sequence[Path], report: Callable[[str, str, str], None]) -> None:
+    """Report each file that holds other CAs than a server found there before, be it that it was running or not: how CAs
+    are added is audited, and a file put there by hand is not. The first look of all only notes what there is. Raises
+    Misconfigured naming a file that cannot be read, and StoreUnavailable."""
+    pins = await asyncio.to_thread(_pins, folders)
+    async with store.read() as session:
+        text = await session.meta.get(_META)
+    before: Pins = pins if text is None else json.loads(text)
+    for action, file, reason in _changes(before, pins):
+        report(action, file, reason)
+    if text is None or before != pins:
+        async with store.write() as session:
+            await session.meta.set(_META, json.dumps(pins, sort_keys=True))
+
+
+def _pins(folders: Sequence[Path]) -> Pins:
+    found: dict[str, list[str]] = {}
+    for below in ("", LEGACY_CERTS, EXPIRED_CERTS):
+        for folder in folders:
+            # Each folder by itself: of the same CA in two of them, both files count.
+            for authority in all_authorities([folder / below]):
+                found.setdefault(authority.file, []).append(authority.sha256)
+    return {file: sorted(hashes) for file, hashes in found.items()}
+
+
+def _changes(before: Pins, after: Pins) -> Iterator[tuple[str, str, str]]:
+    for file in sorted({*before, *after}):
+        was, is_now = before.get(file, ()), after.get(file, ())
+        if list(was) == list(is_now):
+            continue
+        if not was:
+            yield "ca.found", file, f"trusted from now on: {', '.join(is_now)}"
+        elif not is_now:
+            yield "ca.gone", file, f"trusted no more: {', '.join(was)}"
+        else:
+            yield "ca.changed", file, f"holds {', '.join(is_now)}, and held {', '.join(was)} before"
