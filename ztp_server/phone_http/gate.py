@@ -230,9 +230,9 @@ class Gate:
     def _let_in(self, knock: Knock) -> None:
         source = knock.source
         if source.open >= self.bounds.seats_of_one and not source.boundless:
-            self._push_out(next(iter(source.idle)), "idle")
+            self._push_out(next(iter(source.idle)))
         elif len(self._seats) >= self.bounds.seats:
-            self._push_out(next(iter(self._seats.idle)), "idle")
+            self._push_out(next(iter(self._seats.idle)))
         self._take_ready(knock)
         seat = Seat(source, knock.entry, _now())
         self._seats.take(seat)
@@ -242,8 +242,8 @@ class Gate:
         del self._ready[knock]
         del knock.source.ready[knock]
 
-    def _push_out(self, seat: Seat, reason: str) -> None:
-        self._count(reason)
+    def _push_out(self, seat: Seat) -> None:
+        self._count("idle")
         self._seats.leave(seat)
         seat.abort()
         self._forget(seat.source)
@@ -290,7 +290,8 @@ class Gate:
         if self._sweeps % 5 == 0:
             for seat in [seat for seat in self._seats.all if seat.transport]:
                 if seat.transport and seat.pace.is_too_slow(seat.transport, now):
-                    self._push_out(seat, "slow")
+                    self._count("slow")
+                    seat.cut()
         if self._doorstep or self._ready or self._seats.all:
             self._sweep_later()
         else:

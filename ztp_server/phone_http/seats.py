@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import OrderedDict
+from contextlib import suppress
 
 from ztp_server.phone_http.doorstep import Entry
 from ztp_server.phone_http.slow_readers import Pace
@@ -25,9 +27,18 @@ class Seat:
         self.has_left = False
 
     def abort(self) -> None:
-        """End the connection, without a word."""
+        """End a connection that is idle, without a word."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
+
+    def cut(self) -> None:
+        """End a connection at work: what is being sent fails, as when the other end had hung up. (asyncio does not bear
+        an abort while it sends a file.)"""
+        sock = self.transport.get_extra_info("socket") if self.transport else None
+        self.transport = None
+        with suppress(OSError):
+            if sock:
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 class Seats:

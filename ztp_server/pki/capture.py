@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ztp_server.domain.hardware_id import normalise_mac
 from ztp_server.errors import Misconfigured
 from ztp_server.pki.authority import ServerFiles
-from ztp_server.pki.makers import is_ca
+from ztp_server.pki.extensions import is_ca
 from ztp_server.pki.pair import is_issued_by
 
 if TYPE_CHECKING:

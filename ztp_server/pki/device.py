@@ -10,14 +10,14 @@ from hashlib import sha256
 from typing import Literal, NamedTuple, Protocol
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ztp_server.domain.denied_certificate import refusal
 from ztp_server.errors import BadValue, Misconfigured
+from ztp_server.pki.extensions import UNREADABLE, extension, is_ca
 from ztp_server.pki.factory_certificate import BlockOwner, Said, SubjectRule, read_factory_certificate
-from ztp_server.pki.makers import DeviceAuthority, is_ca, load_authorities
+from ztp_server.pki.makers import DeviceAuthority, load_authorities
 from ztp_server.pki.pair import is_issued_by
 from ztp_server.pki.strength import key_flaw, signature_flaw
 from ztp_server.pki.subject import attribute_oid
@@ -127,7 +127,12 @@ class DeviceCertificates:
             leaf, *above = x509.load_pem_x509_certificates(pem)
         except ValueError:
             raise BadValue("certificate", "not a PEM certificate") from None
-        now = now or datetime.now(UTC)
+        try:
+            return self._of_chain(leaf, above, now or datetime.now(UTC))
+        except UNREADABLE:
+            raise BadValue("certificate", "it cannot be read") from None
+
+    def _of_chain(self, leaf: x509.Certificate, above: Sequence[x509.Certificate], now: datetime) -> DeviceCertificate:
         authority = self._authority_above(leaf, above[:_MOST_ABOVE], now)
         if authority is None:
             raise BadValue("certificate", f"no CA in certs/ vouches for its issuer {leaf.issuer.rfc4514_string()!r}")
@@ -166,7 +171,7 @@ class DeviceCertificates:
             leaf = x509.load_der_x509_certificate(der)
             authority = self._vouching(leaf, connection)
             known = self._known_of(leaf, fingerprint.hex(), authority.vendor) if authority else None
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             return _nobodys(fingerprint.hex(), "it cannot be read")
         if known is None:
             return _nobodys(fingerprint.hex(), "no CA in certs/ vouches for it")
@@ -232,14 +237,11 @@ def _nobodys(fingerprint: str, reason: str) -> _Known:
 
 
 def _is_for_clients(leaf: x509.Certificate) -> bool:
-    """Whether it may be shown by a client; one that does not say for what it is may (RFC 5280, section 4.2.1.12)."""
-    try:
-        purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        return True
-    except ValueError:
-        return False
-    return bool(purposes & {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+    """Whether it may be shown by a client; one that does not say for what it is may (RFC 5280, section 4.2.1.12).
+    Raises BadValue when its extensions cannot be read."""
+    purposes = extension(leaf, x509.ExtendedKeyUsage)
+    clients = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return purposes is None or bool(clients & set(purposes))
 
 
 def _verified_chain(ssl_object: Connection) -> list[x509.Certificate]:

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from ztp_server.domain.hardware_id import MAC_PATTERN, normalise_mac
 from ztp_server.errors import BadValue
+from ztp_server.pki.extensions import extension
 from ztp_server.pki.strength import key_flaw, key_weakness, signature_flaw, signature_weakness
 from ztp_server.pki.subject import attribute_oid
 
@@ -118,12 +119,8 @@ def _texts(leaf: x509.Certificate) -> Iterator[str]:
 
 
 def _alternative_names(leaf: x509.Certificate) -> Iterator[x509.GeneralName]:
-    try:
-        yield from leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return
-    except ValueError:
-        raise _nobodys("its alternative names cannot be read") from None
+    names = extension(leaf, x509.SubjectAlternativeName)
+    yield from names or ()
 
 
 def _mac_of_der(value: bytes) -> str:

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ztp_server.errors import BadValue, Misconfigured
+from ztp_server.pki.extensions import is_ca
 from ztp_server.pki.strength import key_flaw, key_weakness, signature_flaw, signature_weakness
 
 # Below the data folder: CAs of demonstration phones.
@@ -94,18 +95,6 @@ class DeviceAuthority:
         return ""
 
 
-def is_ca(certificate: x509.Certificate) -> bool:
-    """Whether it may issue others (RFC 5280, sections 4.2.1.9 and 4.2.1.3)."""
-    try:
-        is_one = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    try:
-        return is_one and certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except x509.ExtensionNotFound:
-        return is_one
-
-
 def load_authorities(folders: Sequence[Path], listener: str = "mtls") -> list[DeviceAuthority]:
     """The CAs of all vendors whose word counts on a listener now, each once, the first folder's before the next. A
     folder that is not there has none.
@@ -119,12 +108,16 @@ def load_authorities(folders: Sequence[Path], listener: str = "mtls") -> list[De
 def all_authorities(folders: Sequence[Path]) -> list[DeviceAuthority]:
     """As `load_authorities`, those whose word does not count among them."""
     found: dict[str, DeviceAuthority] = {}
+    for authority in authorities_of_files(folders):
+        found.setdefault(authority.sha256, authority)
+    return list(found.values())
+
+
+def authorities_of_files(folders: Sequence[Path]) -> Iterator[DeviceAuthority]:
+    """As `all_authorities`, one that lies in several files once for each."""
     for folder in folders:
         for path in _files(folder):
-            for certificate in _certificates(path):
-                authority = DeviceAuthority(path.parent.name, str(path), certificate)
-                found.setdefault(authority.sha256, authority)
-    return list(found.values())
+            yield from (DeviceAuthority(path.parent.name, str(path), one) for one in _certificates(path))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -155,8 +148,16 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
     if b"PRIVATE KEY-----" in content:
         raise BadValue("certificate", "holds a private key; only the maker's CA certificates belong here")
     try:
-        if b"-----BEGIN" in content:
-            return x509.load_pem_x509_certificates(content)
-        return [x509.load_der_x509_certificate(content)]
+        is_pem = b"-----BEGIN" in content
+        found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
+        for certificate in found:
+            # Read when they are asked for, which is too late for whoever lists them.
+            _ = (
+                certificate.subject,
+                certificate.issuer,
+                certificate.not_valid_before_utc,
+                certificate.not_valid_after_utc,
+            )
+        return found
     except ValueError:
         raise BadValue("certificate", "not a certificate (PEM or DER) that can be read") from None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ztp_server.pki.makers import EXPIRED_CERTS, LEGACY_CERTS, all_authorities
+from ztp_server.pki.makers import EXPIRED_CERTS, LEGACY_CERTS, authorities_of_files
 from ztp_server.store import Store
 
 _META = "device CAs"
@@ -34,10 +34,8 @@ async def report_changed_cas(store: Store, folders: Sequence[Path], report: Call
 def _pins(folders: Sequence[Path]) -> Pins:
     found: dict[str, list[str]] = {}
     for below in ("", LEGACY_CERTS, EXPIRED_CERTS):
-        for folder in folders:
-            # Each folder by itself: of the same CA in two of them, both files count.
-            for authority in all_authorities([folder / below]):
-                found.setdefault(authority.file, []).append(authority.sha256)
+        for authority in authorities_of_files([folder / below for folder in folders]):
+            found.setdefault(authority.file, []).append(authority.sha256)
     return {file: sorted(hashes) for file, hashes in found.items()}
 
 

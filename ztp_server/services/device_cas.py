@@ -18,13 +18,13 @@ from ztp_server.domain.denied_certificate import parse_sha256
 from ztp_server.domain.vendor import Vendor
 from ztp_server.errors import BadValue, Conflict, NotFound
 from ztp_server.pki.ca_files import ca_path, put_back, take_out, write_cas
+from ztp_server.pki.extensions import is_ca
 from ztp_server.pki.makers import (
     EXPIRED_CERTS,
     LEGACY_CERTS,
     DeviceAuthority,
     MakerFolders,
-    all_authorities,
-    is_ca,
+    authorities_of_files,
     parse_certificates,
 )
 from ztp_server.pki.strength import key_name
@@ -177,7 +177,7 @@ class DeviceCas:
     def _found(self) -> Iterator[DeviceCa]:
         for folder in self._folders.counted(self._address.is_demo):
             for listener, below in _FOLDERS.items():
-                for authority in all_authorities([folder / below]):
+                for authority in authorities_of_files([folder / below]):
                     yield _shown(authority, listener, authority.file, own=folder == self._folders.own)
 
 
