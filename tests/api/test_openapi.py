@@ -33,7 +33,7 @@ def test_every_operation_says_what_it_is_for() -> None:
 def test_paths_are_plural_nouns_with_dashes() -> None:
     for path, _, _ in OPERATIONS:
         for part in path.removeprefix("/api/v1/").split("/"):
-            assert re.fullmatch(r"[a-z]+(-[a-z]+)*|{[a-z_]+}", part), path
+            assert re.fullmatch(r"[a-z]+(-[a-z]+)*|{[a-z_][a-z_0-9]*}", part), path
 
 
 def test_only_logging_in_takes_no_token() -> None:

@@ -35,7 +35,9 @@ async def report(rest: Rest, job: Any) -> list[list[str]]:
 async def test_a_file_becomes_phones_and_a_report(rest: Rest) -> None:
     job = await imported(rest, HEADER + GOOD + f"{VVX},{'x'},,,,,\r\n", mode="upsert", file="office.csv")
     assert (job["kind"], job["state"], job["total"], job["summary"]) == ("phones.import", "done", 2, {"done": 2})
-    assert job["order"] == {"file": "office.csv", "mode": "upsert", "dry_run": False, "partial": False}
+    assert job["order"] == {
+        "file": "office.csv", "mode": "upsert", "dry_run": False, "partial": False, "open_window": 0,
+    }  # fmt: skip
     assert await report(rest, job) == [
         ["line", "hardware_id", "result", "column", "reason"],
         ["2", "0004f2000001", "created", "", ""],

@@ -104,6 +104,7 @@ def test_a_role_of_ones_own(office: Any) -> None:
     assert [row["id"] for row in json.loads(office("role", "list", "--json"))] == [
         "admin",
         "editor",
+        "installer",
         "operator",
         "viewer",
     ]
