@@ -139,8 +139,8 @@ class OidcOptions:
 
 @dataclass(frozen=True)
 class AdminOptions:
-    """How administrators come in: over TLS (`auto`: when the listener leaves this machine), with which certificate (none
-    given: the server's own), under which names besides the public one. Raises Misconfigured."""
+    """How administrators come in: over TLS (`auto`: when the listener leaves this machine), with which certificate
+    (none given: the server's own), under which names besides the public one. Raises Misconfigured."""
 
     tls: str = "auto"
     insecure: bool = False
