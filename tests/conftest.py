@@ -207,7 +207,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[World]]
 
         async def restart(**again: Any) -> None:
             await world.app.stop()
-            world.app = await App.start(options(data, **changes, **again))
+            world.app = await App.start(options(data, **{**changes, **again}))
 
         world = World(app, data, restart)
         worlds.append(world)

@@ -48,6 +48,7 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], TemplateError]:
         (VENDOR, 'serve = "redirect"', 'serve = "anybody"', "serve"),
         (VENDOR, "{family}/settings.cfg.j2", "{family}/none.cfg.j2", "no template audiocodes/"),
         (VENDOR, "'^AUDC-IPPhone/(?P<firmware>", "'^AUDC-IPPhone/(?P<firmware", "is no regular expression"),
+        (VENDOR, 'issuers = ["CA_ipp1"]', 'generic = ["CN=("]', "certificate: 'CN=(' is no regular expression"),
         (POLY, "[overrides]", "[overridden]", "overrid"),
         (POLY, "[0-9A-Za-z_,-]{0,32}", "[0-9", "is no regular expression"),
         (POLY, "<OVERRIDES/>", "<OVERRIDES>", "overrides.empty: not well-formed XML"),

@@ -64,9 +64,7 @@ class App:
         self.address = services.address
         self.address.is_demo = options.demo
         self.check_ins = CheckIns(services.store, services.templates)
-        self.rule_approvals = RuleApprovals(
-            services.store, services.templates, self.address, self.check_ins.report
-        )
+        self.rule_approvals = RuleApprovals(services.store, services.templates, self.address, self.check_ins.report)
         self.check_ins.knocked = self.rule_approvals.consider
         self.metrics.knocks_left_out.set_function(lambda: self.check_ins.knocks.left_out)
         self.fleet = Fleet(services.store, services.templates, self.address)
@@ -74,7 +72,12 @@ class App:
         header = options.proxied.header if options.proxied else ""
         forwarded = ForwardedHeader(header, certificates.forwarded, self.check_ins.report)
         self._door = PhoneDoor(
-            self._provisioning(), certificates, forwarded, options.trusted_proxies, self.metrics, self._requests,
+            self._provisioning(),
+            certificates,
+            forwarded,
+            options.trusted_proxies,
+            self.metrics,
+            self._requests,
             Logins(options.digest, options.basic),
         )
         self.doors = PhoneDoors(options, self._door, forwarded, self.check_ins.report, self.metrics)

@@ -174,6 +174,9 @@ class _Failing:
         self.asked = True
         raise StoreUnavailable("disk full")
 
+    def take_damaged(self) -> dict[str, str]:
+        return {}
+
 
 async def test_a_failing_template_is_a_row_with_its_file_and_line(world: World) -> None:
     snapshot = world.services.templates.snapshot

@@ -20,7 +20,8 @@ from aiohttp import web
 from tests.conftest import LOOPBACK
 from ztp_server.domain.site import Network
 from ztp_server.metrics import Metrics
-from ztp_server.phone_http.gate import Bounds, Gate
+from ztp_server.phone_http.bounds import Bounds
+from ztp_server.phone_http.gate import Gate
 from ztp_server.phone_http.listeners import PhoneListener
 from ztp_server.pki.authority import ensure_server_files
 from ztp_server.pki.contexts import https_context

@@ -373,8 +373,13 @@ async def test_the_proofs_of_a_phone_overrule_those_of_its_site(world: World) ->
     await site(world, networks="203.0.113.0/24", proofs="network")
     name = "0004f2bbbbbb-settings.cfg"
 
+    await world.services.phones.add(ADMIN, sample_phone("0004f2cccccc", proofs=("network",)))
+
     assert (await ask(world, name)).status == 404
     assert (await ask(world, f"t/{token}/{name}", CAFE)).status == 200
+    await site(world, proofs="certificate")
+    assert (await ask(world, "0004f2cccccc-settings.cfg")).status == 200
+    assert (await ask(world, "0004f2cccccc-settings.cfg", CAFE)).status == 404
     assert (await ask(world, name, listener="mtls", device=world.device("poly", "0004f2bbbbbb"))).status == 404
 
 

@@ -126,7 +126,7 @@ def test_a_vendor_without_a_rule_has_no_phones(mint: Make, maker: Any) -> None:
 def test_only_the_attribute_of_the_rule_is_read(mint: Make, maker: Any) -> None:
     rule = SubjectRule("serialNumber", re.compile("(?P<mac>.*)"))
     known = DeviceCertificates([maker.trusted_as("acme")], {"acme": rule})
-    both = mint([(NameOID.COMMON_NAME, "0004F2000001"), (NameOID.SERIAL_NUMBER, MAC)], maker)
+    both = mint([(NameOID.COMMON_NAME, "Desk phone"), (NameOID.SERIAL_NUMBER, MAC)], maker)
     found = known.identify(resumed(both))
     assert found and found.mac == "0004f2aabbcc"
     assert known.identify(resumed(mint(MAC, maker))) is None
@@ -179,19 +179,20 @@ def test_an_md5_signature_is_nobodys_even_where_old_phones_are_let_in(
     leaf = issue(authority, key, Name([NameAttribute(NameOID.COMMON_NAME, MAC)]), CLIENT)
     context = mtls_context(server_files, [trusted])
     context.set_ciphers(OLD)
-    for certificate, mac in ((leaf, "0004f2aabbcc"), (signed_with_md5(leaf, authority), None)):
+    for certificate, mac in ((leaf, "0004f2aabbcc"), (signed_with(hashes.MD5(), leaf, authority), None)):
         server = shake_hands(context, client(minted(certificate, key), ciphers=OLD)).server
         found = DeviceCertificates([trusted], rules).identify(server)
         assert (found and found.mac) == mac
 
 
-def signed_with_md5(certificate: Certificate, authority: Pair) -> Certificate:
+def signed_with(digest: hashes.MD5 | hashes.SHA1, certificate: Certificate, authority: Pair) -> Certificate:
     """cryptography refuses to make one, so the algorithm is swapped in the bytes and the signature made anew."""
     assert isinstance(authority.key, rsa.RSAPrivateKey)
-    with_sha256, with_md5 = (bytes.fromhex(f"2a864886f70d0101{n:02x}") for n in (11, 4))
-    weak = certificate.public_bytes(Encoding.DER).replace(with_sha256, with_md5)
+    number = {"md5": 4, "sha1": 5}[digest.name]
+    with_sha256, with_digest = (bytes.fromhex(f"2a864886f70d0101{n:02x}") for n in (11, number))
+    weak = certificate.public_bytes(Encoding.DER).replace(with_sha256, with_digest)
     signed = load_der_x509_certificate(weak).tbs_certificate_bytes
-    signature = authority.key.sign(signed, padding.PKCS1v15(), hashes.MD5())
+    signature = authority.key.sign(signed, padding.PKCS1v15(), digest)
     return load_der_x509_certificate(weak[: -len(signature)] + signature)
 
 

@@ -203,6 +203,7 @@ TABLE: dict[str, Needs] = {
         lambda s, who: s.unknown_phones.approve_many(who, [KNOCKED], "madrid", "vvx-standard"),
     ),
     "device_cas.all": needs("trust:view", lambda s, who: s.device_cas.all(who)),
+    "device_cas.get": needs("trust:view", lambda s, who: _nothing_there(s.device_cas.get(who, "ab" * 32))),
     "device_cas.makers": needs("trust:view", lambda s, who: s.device_cas.makers(who)),
     "device_cas.add": needs("trust:edit", lambda s, who: s.device_cas.add(who, "poly", b"no certificate")),
     "device_cas.remove": needs("trust:edit", lambda s, who: s.device_cas.remove(who, "no hash")),
@@ -373,6 +374,13 @@ async def _seen(page: Any) -> str:
     """Unknown phones are of no site yet: whoever approves at some site sees them all."""
     found, _ = await page
     return f"{len(found)} seen"
+
+
+async def _nothing_there(answer: Any) -> str:
+    """That there is none is told to those only who may know."""
+    with pytest.raises(NotFound) as refused:
+        await answer
+    return str(refused.value)
 
 
 async def _items(page: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,7 @@ class DeviceCaRecord(Answer):
 
 
 class DeviceCasRecord(Answer):
-    """The CAs that a file held."""
+    """The CAs that were added, or one in all its files."""
 
     items: list[DeviceCaRecord]
 
@@ -63,7 +64,7 @@ class NewDeviceCa(Body):
     maker's CAs are known by."""
 
     vendor: str = Field(max_length=64)
-    certificate: str = Field(max_length=MOST_BYTES, description="PEM, of any number.")
+    certificate: str = Field(max_length=MOST_BYTES, description="PEM, of any number, or one in DER as base64.")
     listener: _Listener = "mtls"
     any_name: bool = False
     reason: Reason = ""
@@ -87,13 +88,13 @@ class Denial(Body):
     reason: Annotated[str, Field(min_length=1, max_length=255, description="Why; kept with it.")]
 
 
-@routes.get("/device-cas", answer=Page[DeviceCaRecord], permission="trust:view")
+@routes.get("/device-cas", answer=Page[DeviceCaRecord], permission="trust:view", refusals=(409,))
 async def list_device_cas(call: Call) -> Any:
     """List makers' CAs, also those whose word does not count."""
     return page(map(ca_view, await call.services.device_cas.all(call.who)), None)
 
 
-@routes.get("/device-cas/makers", answer=Page[MakerRecord], permission="trust:view")
+@routes.get("/device-cas/makers", answer=Page[MakerRecord], permission="trust:view", refusals=(409,))
 async def list_device_ca_makers(call: Call) -> Any:
     """List makers whose phones have factory certificates, and where they publish their CAs."""
     makers = await call.services.device_cas.makers(call.who)
@@ -108,7 +109,7 @@ async def add_device_ca(call: Call, body: NewDeviceCa) -> Any:
     added = await call.services.device_cas.add(
         call.who,
         body.vendor,
-        body.certificate.encode(),
+        _content(body.certificate),
         listener=body.listener,
         any_name=body.any_name,
         reason=body.reason,
@@ -116,10 +117,16 @@ async def add_device_ca(call: Call, body: NewDeviceCa) -> Any:
     return Reply({"items": [ca_view(ca) for ca in added]}, location="/device-cas")
 
 
-@routes.delete("/device-cas/{sha256}", permission="trust:edit")
-async def remove_device_ca(call: Call, sha256: str, query: RemovalQuery) -> None:
+@routes.get("/device-cas/{pin}", answer=DeviceCasRecord, permission="trust:view", refusals=(409,))
+async def get_device_ca(call: Call, pin: str) -> Any:
+    """Show a maker's CA, by its SHA-256, once for each file it lies in."""
+    return {"items": list(map(ca_view, await call.services.device_cas.get(call.who, pin)))}
+
+
+@routes.delete("/device-cas/{pin}", permission="trust:edit")
+async def remove_device_ca(call: Call, pin: str, query: RemovalQuery) -> None:
     """Trust a maker's CA no more, on whatever listener it counts."""
-    await call.services.device_cas.remove(call.who, sha256, reason=query.reason)
+    await call.services.device_cas.remove(call.who, pin, reason=query.reason)
 
 
 @routes.get("/denied-certificates", answer=Page[DeniedCertificateRecord], permission="trust:view")
@@ -130,7 +137,13 @@ async def list_denied_certificates(call: Call, query: PageQuery) -> Any:
     return page(map(_view, found), make_cursor(found[-1].sha256) if more else None)
 
 
-@routes.post("/denied-certificates", answer=DeniedCertificateRecord, status=201, permission="trust:edit")
+@routes.post(
+    "/denied-certificates",
+    answer=DeniedCertificateRecord,
+    status=201,
+    permission="trust:edit",
+    refusals=(404,),
+)
 async def deny_certificate(call: Call, body: Denial) -> Any:
     """Believe a certificate no more.
 
@@ -146,10 +159,20 @@ async def deny_certificate(call: Call, body: Denial) -> Any:
     return Reply(_view(denied), location=f"/denied-certificates/{denied.sha256}")
 
 
-@routes.delete("/denied-certificates/{sha256}", permission="trust:edit")
-async def allow_certificate(call: Call, sha256: str, query: RemovalQuery) -> None:
+@routes.delete("/denied-certificates/{fingerprint}", permission="trust:edit")
+async def allow_certificate(call: Call, fingerprint: str, query: RemovalQuery) -> None:
     """Believe a certificate again."""
-    await call.services.denied_certificates.allow(call.who, sha256, reason=query.reason)
+    await call.services.denied_certificates.allow(call.who, fingerprint, reason=query.reason)
+
+
+def _content(text: str) -> bytes:
+    """A file of certificates as JSON takes it."""
+    if "-----BEGIN" in text:
+        return text.encode()
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise BadValue("certificate", "neither PEM nor DER in base64") from None
 
 
 def _view(denied: DeniedCertificate) -> dict[str, Any]:

@@ -76,13 +76,9 @@ def show(sha256: str, data: DataOptions) -> None:
     async def found(services: Any) -> list[dict[str, Any]]:
         from ztp_server.services.device_cas import ca_view
 
-        wanted = sha256.replace(":", "").lower()
-        return [ca_view(c) for c in await services.device_cas.all(local_actor()) if c.sha256.startswith(wanted)]
+        return [ca_view(one) for one in await services.device_cas.get(local_actor(), sha256)]
 
-    cas = with_services(data, found)
-    if not cas:
-        raise click.ClickException(f"no CA {sha256}")
-    show_json(cas)
+    show_json(with_services(data, found))
 
 
 @click.command("add")

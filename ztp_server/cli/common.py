@@ -42,7 +42,13 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def call(
-        *args: Any, data: Path, database: str, templates: Path | None, certs: Path | None, secret_key: Path | None, **rest: Any
+        *args: Any,
+        data: Path,
+        database: str,
+        templates: Path | None,
+        certs: Path | None,
+        secret_key: Path | None,
+        **rest: Any,
     ) -> Any:
         try:
             return command(*args, data=DataOptions(data, database, templates, certs, secret_key), **rest)

@@ -13,7 +13,9 @@ _COMMANDS = {
     "serve": Lazy("serve:serve", "Serve phones."),
     "phone": Lazy("phones:phone", "Phones: add, list, show, edit, remove, import, preview, explain."),
     "unknown": Lazy("unknown_phones:unknown", "Unknown phones that knocked: list, approve, deny, forget."),
-    "approval-rule": Lazy("approval_rules:approval_rule", "Rules that approve unknown phones: add, list, edit, remove."),
+    "approval-rule": Lazy(
+        "approval_rules:approval_rule", "Rules that approve unknown phones: add, list, edit, remove."
+    ),
     "site": Lazy("sites:site", "Sites: add, list, show, edit, remove."),
     "base-settings": Lazy("base_settings:base_settings", "Base settings: add, list, show, edit, diff, revert, remove."),
     "model": Lazy("models:model", "Models: list."),

@@ -29,7 +29,9 @@ _PIECE = 1 << 20
 @click.option("--mode", type=click.Choice(["create", "update", "upsert"]), default="create", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.option("--partial", is_flag=True, help="Take the good rows of a file that has bad ones.")
-@click.option("--open-window", default="", metavar="60m", help="Open a provisioning window for each new phone: 60m, 2h, 1d.")
+@click.option(
+    "--open-window", default="", metavar="60m", help="Open a provisioning window for each new phone: 60m, 2h, 1d."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write what became of each row there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="The counts, problems and warnings.")
 @data_options

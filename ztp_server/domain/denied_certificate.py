@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from ztp_server.domain.moment import shown_moment
 from ztp_server.errors import BadValue
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -21,6 +22,11 @@ class DeniedCertificate:
     reason: str
     denied_by: str
     denied_at: datetime
+
+    @property
+    def told(self) -> str:
+        """Who denied it, when, and why."""
+        return f"denied by {self.denied_by} at {shown_moment(self.denied_at)}: {self.reason}"
 
 
 def refusal(sha256: str, reason: str) -> str:

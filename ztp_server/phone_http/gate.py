@@ -12,7 +12,6 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 
 import structlog
@@ -20,10 +19,12 @@ import structlog
 from ztp_server.domain.site import Network
 from ztp_server.domain.source import source_of
 from ztp_server.metrics import Metrics
+from ztp_server.phone_http.bounds import Bounds
 from ztp_server.phone_http.doorstep import Doorstep, Entry, Knock
 from ztp_server.phone_http.file_limit import raise_file_limit
 from ztp_server.phone_http.seats import Seat, Seats
 from ztp_server.phone_http.sources import Source
+from ztp_server.phone_http.turns import Turns
 from ztp_server.services.fleet import lies_in
 
 log = structlog.get_logger()
@@ -32,32 +33,6 @@ _SWEEP_SECONDS = 1.0
 _MOMENT_SECONDS = 1.0
 # After a handshake: a client that does not say goodbye is not waited for longer.
 _GOODBYE_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many connections, and for how many seconds. Those `of_one` are of one source: the phones of a large building
-    come through one address, after a power cut all at once."""
-
-    waiting: int = 8192
-    waiting_of_one: int = 1024
-    # About 60 KB each; a core finishes some 500 in a second.
-    handshakes: int = 1200
-    handshakes_of_one: int = 100
-    # Those of sources that have more going on than they have brought to an end so far.
-    handshakes_of_doubtful: int = 400
-    seats: int = 4096
-    seats_of_one: int = 1024
-    silent_seconds: float = 10
-    ready_seconds: float = 30
-    handshake_seconds: float = 10
-    # What is left of that when others wait and no place is free.
-    pressed_seconds: float = 4
-
-    def within(self, files: int) -> Bounds:
-        """The same for a process that may open so many files, of which a part is for what is no connection."""
-        left = max(files - 256, 64)
-        return replace(self, waiting=min(self.waiting, left // 2), seats=min(self.seats, left // 3))
 
 
 class Gate:
@@ -72,9 +47,7 @@ class Gate:
         self._sources: dict[str, Source] = {}
         self._doorstep = Doorstep(self._spoken, self._hung_up)
         self._ready: OrderedDict[Knock, None] = OrderedDict()
-        # Sources whose turn it will be; the doubtful ones after the others, and to fewer places.
-        self._turns: OrderedDict[Source, None] = OrderedDict()
-        self._later: OrderedDict[Source, None] = OrderedDict()
+        self._turns = Turns(self.bounds)
         self._seats = Seats()
         self._sweeps = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -198,34 +171,14 @@ class Gate:
 
     def _go_on(self, source: Source) -> None:
         """Something about a source has changed: let in who can be."""
-        self._queue(source)
-        bounds, seats = self.bounds, self._seats
-        of_doubtful = min(bounds.handshakes_of_doubtful, bounds.handshakes)
-        for turns, places in ((self._turns, bounds.handshakes), (self._later, of_doubtful)):
-            while turns and len(seats.handshakes) < places:
-                if len(seats) >= bounds.seats and not seats.idle:
-                    return
-                first, _ = turns.popitem(last=False)
-                if not first.ready or self._is_full(first):
-                    continue  # it comes back when something of it changes
-                if first.is_doubtful and turns is self._turns:
-                    self._later[first] = None
-                    continue
-                self._let_in(next(iter(first.ready)))
-                self._queue(first)
-
-    def _queue(self, source: Source) -> None:
-        if source.ready and not source.is_doubtful:
-            self._later.pop(source, None)
-            self._turns[source] = None
-        elif source.ready and source not in self._turns:
-            self._later[source] = None
-
-    def _is_full(self, source: Source) -> bool:
-        if source.boundless:
-            return False
-        no_seat = source.open >= self.bounds.seats_of_one and not source.idle
-        return no_seat or source.handshakes >= self.bounds.handshakes_of_one
+        self._turns.put(source)
+        seats = self._seats
+        while len(seats) < self.bounds.seats or seats.idle:
+            first = self._turns.next(len(seats.handshakes))
+            if first is None:
+                return
+            self._let_in(next(iter(first.ready)))
+            self._turns.put(first)
 
     def _let_in(self, knock: Knock) -> None:
         source = knock.source
@@ -282,7 +235,7 @@ class Gate:
             self._shed(knock, "silent")
         while (knock := next(iter(self._ready), None)) and now - knock.since > bounds.ready_seconds:
             self._shed(knock, "waited")
-        if self._turns and len(self._seats.handshakes) >= bounds.handshakes:
+        if len(self._seats.handshakes) >= bounds.handshakes:
             for seat in list(islice(self._seats.handshakes, len(self._turns))):
                 if seat.task and now - seat.since > bounds.pressed_seconds:
                     seat.task.cancel()
@@ -309,8 +262,7 @@ class Gate:
     def _forget(self, source: Source) -> None:
         if source.is_gone:
             self._sources.pop(source.key, None)
-            self._turns.pop(source, None)
-            self._later.pop(source, None)
+            self._turns.drop(source)
 
     def _count(self, reason: str) -> None:
         self._metrics.shed.labels(reason).inc()

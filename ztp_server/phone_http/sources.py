@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ztp_server.phone_http.bounds import Bounds
+
 if TYPE_CHECKING:
     from ztp_server.phone_http.doorstep import Knock
     from ztp_server.phone_http.seats import Seat
@@ -41,3 +43,10 @@ class Source:
         """Whether it has more handshakes going on than it has earned: one to begin with, and one for each that it
         finished and has not spoilt by one that failed."""
         return self.handshakes > self.finished - self.failed
+
+    def is_full(self, bounds: Bounds) -> bool:
+        """Whether no more of it can be let in, not even in the place of another of its own."""
+        if self.boundless:
+            return False
+        no_seat = self.open >= bounds.seats_of_one and not self.idle
+        return no_seat or self.handshakes >= bounds.handshakes_of_one

@@ -19,7 +19,7 @@ from ztp_server.pki.extensions import UNREADABLE, extension, is_ca
 from ztp_server.pki.factory_certificate import BlockOwner, Said, SubjectRule, read_factory_certificate
 from ztp_server.pki.makers import DeviceAuthority, load_authorities
 from ztp_server.pki.pair import is_issued_by
-from ztp_server.pki.strength import key_flaw, signature_flaw
+from ztp_server.pki.strength import key_flaw, key_weakness, signature_flaw, signature_weakness
 from ztp_server.pki.subject import attribute_oid
 
 __all__ = ["DeviceAuthority", "DeviceCertificate", "DeviceCertificates", "Judged", "SubjectRule", "load_authorities"]
@@ -125,7 +125,7 @@ class DeviceCertificates:
         it. Raises BadValue saying why it is nobody's."""
         try:
             leaf, *above = x509.load_pem_x509_certificates(pem)
-        except ValueError:
+        except UNREADABLE:
             raise BadValue("certificate", "not a PEM certificate") from None
         try:
             return self._of_chain(leaf, above, now or datetime.now(UTC))
@@ -160,7 +160,8 @@ class DeviceCertificates:
 
     def _may_issue(self, certificate: x509.Certificate, now: datetime) -> bool:
         """Whether a certificate in the middle of a chain that no handshake has verified may stand there."""
-        if not is_ca(certificate) or _flaw(certificate):
+        weak = key_weakness(certificate) or signature_weakness(certificate)
+        if not is_ca(certificate) or _flaw(certificate) or (weak and not self._weak):
             return False
         begun = certificate.not_valid_before_utc <= now
         return begun and (self._expired or now <= certificate.not_valid_after_utc)

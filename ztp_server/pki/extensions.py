@@ -10,7 +10,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from ztp_server.errors import BadValue
 
 # What reading a certificate raises that was made wrong, or in a way that nobody knows.
-UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
 

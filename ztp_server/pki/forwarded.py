@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ztp_server.errors import BadValue
 from ztp_server.pki.device import DeviceAuthority, DeviceCertificate, DeviceCertificates
+from ztp_server.pki.extensions import UNREADABLE
 from ztp_server.pki.pair import is_issued_by
 from ztp_server.pki.strength import key_flaw, key_weakness
 
@@ -68,7 +69,7 @@ class ForwardedCertificates:
             leaf = x509.load_der_x509_certificate(der)
             issuer = next((issuer for issuer in self._issuers if is_issued_by(leaf, issuer)), None)
             reason = _purpose_flaw(leaf) or _issuer_flaw(issuer) if issuer else "issued by no CA that is listed"
-        except ValueError:
+        except UNREADABLE:
             raise BadValue("certificate", "cannot be read") from None
         if issuer is None or reason:
             raise BadValue("certificate", reason)

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ztp_server.errors import BadValue, Misconfigured
-from ztp_server.pki.extensions import is_ca
+from ztp_server.pki.extensions import UNREADABLE, is_ca
 from ztp_server.pki.strength import key_flaw, key_weakness, signature_flaw, signature_weakness
 
 # Below the data folder: CAs of demonstration phones.
@@ -159,5 +159,5 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
                 certificate.not_valid_after_utc,
             )
         return found
-    except ValueError:
+    except UNREADABLE:
         raise BadValue("certificate", "not a certificate (PEM or DER) that can be read") from None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ztp_server.errors import Misconfigured
@@ -45,10 +46,30 @@ class Pair:
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether `issuer` itself signed it; validity and purpose are not looked at."""
+    """Whether `issuer` itself signed it; validity and purpose are not looked at, nor whether the signature is one that
+    could be forged by now: see pki/strength.py."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return _is_issued_by_the_old(certificate, issuer)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _is_issued_by_the_old(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """The same for signatures with SHA-1 and MD5, of which `cryptography` verifies none in certificates."""
+    try:
+        digest, key = certificate.signature_hash_algorithm, issuer.public_key()
+        if not isinstance(digest, (hashes.SHA1, hashes.MD5)) or certificate.issuer != issuer.subject:
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(digest))
+        else:
+            return False
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

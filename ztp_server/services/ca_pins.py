@@ -12,7 +12,7 @@ from ztp_server.store import Store
 
 _META = "device CAs"
 
-# The SHA-256 of each certificate, by the file it lies in.
+# The SHA-256 of each certificate, by the file it lies in, named as it is below its folder: a data folder may be moved.
 Pins = Mapping[str, Sequence[str]]
 
 
@@ -33,9 +33,11 @@ async def report_changed_cas(store: Store, folders: Sequence[Path], report: Call
 
 def _pins(folders: Sequence[Path]) -> Pins:
     found: dict[str, list[str]] = {}
-    for below in ("", LEGACY_CERTS, EXPIRED_CERTS):
-        for authority in authorities_of_files([folder / below for folder in folders]):
-            found.setdefault(authority.file, []).append(authority.sha256)
+    for folder in folders:
+        for below in ("", LEGACY_CERTS, EXPIRED_CERTS):
+            for authority in authorities_of_files([folder / below]):
+                name = str(Path(authority.file).relative_to(folder))
+                found.setdefault(name, []).append(authority.sha256)
     return {file: sorted(hashes) for file, hashes in found.items()}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from ztp_server.domain.access import Actor
 from ztp_server.domain.denied_certificate import parse_sha256
 from ztp_server.domain.vendor import Vendor
-from ztp_server.errors import BadValue, Conflict, NotFound
+from ztp_server.errors import BadValue, Conflict, Misconfigured, NotFound
 from ztp_server.pki.ca_files import ca_path, put_back, take_out, write_cas
 from ztp_server.pki.extensions import is_ca
 from ztp_server.pki.makers import (
@@ -32,6 +33,9 @@ from ztp_server.services.address import ServerAddress
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.templates import Templates
 from ztp_server.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # The listener on which the word of a CA counts, and the folder below the vendors' where such CAs lie.
 _FOLDERS = {"mtls": "", "legacy": LEGACY_CERTS, "expired": EXPIRED_CERTS}
@@ -79,15 +83,24 @@ class DeviceCas:
         self._folders = folders
 
     async def all(self, who: Actor) -> list[DeviceCa]:
-        """Every CA, also those whose word does not count. Raises Forbidden, and Misconfigured naming a file that cannot
-        be read."""
+        """Every CA, also those whose word does not count, once for each file it lies in. Raises Forbidden, and Conflict
+        naming a file that cannot be read."""
         who.require("trust:view")
-        return await asyncio.to_thread(lambda: list(self._found()))
+        return await _told(self._found)
+
+    async def get(self, who: Actor, sha256: str) -> list[DeviceCa]:
+        """The CA with a pin, or whose pin begins so, once for each file it lies in. Raises NotFound, also when several
+        begin so, Forbidden, and Conflict."""
+        beginning = sha256.strip().replace(":", "").lower()
+        found = [ca for ca in await self.all(who) if ca.sha256.startswith(beginning)]
+        if len({ca.sha256 for ca in found}) != 1:
+            raise NotFound(f"{'more than one' if found else 'no'} CA {sha256.strip()[:64]!r}")
+        return found
 
     async def makers(self, who: Actor) -> list[Maker]:
         """The makers whose phones have factory certificates, with and without a CA here."""
         found = await self.all(who)
-        counts = [ca.vendor for ca in found if not ca.problem]
+        counts = [vendor for vendor, _ in {(ca.vendor, ca.sha256) for ca in found if not ca.problem}]
         vendors = [vendor for vendor in self._templates.catalog.vendors.values() if vendor.certificate]
         return [
             Maker(v.id, v.name, v.certificate.issuers, v.certificate.published_at, counts.count(v.id))
@@ -120,16 +133,17 @@ class DeviceCas:
         written: list[Path] = []
         try:
             async with self._store.write() as session:
-                await asyncio.to_thread(self._refuse_present, new, paths, listener)
+                await _told(self._refuse_present, new, paths, listener)
                 for authority in new:
                     record = _record(authority, listener)
                     await session.audit.add(who, "ca.added", f"ca:{authority.sha256}", after=record, reason=reason)
                 written = paths
-                await asyncio.to_thread(write_cas, folder, new)
+                await _told(write_cas, folder, new)
         except BaseException:
             # What no audit tells of must let in nobody.
             for path in written:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
             raise
         return [_shown(authority, listener, str(path), own=True) for authority, path in zip(new, paths, strict=True)]
 
@@ -141,7 +155,7 @@ class DeviceCas:
         taken: dict[Path, bytes] = {}
         try:
             async with self._store.write() as session:
-                cas = await asyncio.to_thread(lambda: list(self._found()))
+                cas = await _told(self._found)
                 wanted = [ca for ca in cas if ca.sha256 == sha256 and listener in ("", ca.listener)]
                 if not wanted:
                     raise NotFound(f"no CA {sha256}")
@@ -154,7 +168,7 @@ class DeviceCas:
                 for ca in wanted:
                     before = {"vendor": ca.vendor, "subject": ca.subject, "listener": ca.listener}
                     await session.audit.add(who, "ca.removed", f"ca:{sha256}", before=before, reason=reason)
-                taken = await asyncio.to_thread(take_out, [Path(ca.file) for ca in wanted])
+                taken = await _told(take_out, sorted({Path(ca.file) for ca in wanted}))
         except BaseException:
             await asyncio.to_thread(put_back, taken)
             raise
@@ -174,11 +188,21 @@ class DeviceCas:
             raise BadValue("vendor", f"{vendor[:64]!r} is none with factory certificates; there are: {there}")
         return found
 
-    def _found(self) -> Iterator[DeviceCa]:
-        for folder in self._folders.counted(self._address.is_demo):
-            for listener, below in _FOLDERS.items():
-                for authority in authorities_of_files([folder / below]):
-                    yield _shown(authority, listener, authority.file, own=folder == self._folders.own)
+    def _found(self) -> list[DeviceCa]:
+        return [
+            _shown(authority, listener, authority.file, own=folder == self._folders.own)
+            for folder in self._folders.counted(self._address.is_demo)
+            for listener, below in _FOLDERS.items()
+            for authority in authorities_of_files([folder / below])
+        ]
+
+
+async def _told(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Work on files, in a thread. Raises Conflict for what stands in its way on the disk: who asked can mend it."""
+    try:
+        return await asyncio.to_thread(work, *given, **named)
+    except Misconfigured as error:
+        raise Conflict(str(error)) from None
 
 
 def _read(content: bytes) -> list[x509.Certificate]:

@@ -25,10 +25,11 @@ from ztp_server.services.hardware_ids import HardwareIds
 OF_ADDRESS = 4000
 OF_NETWORK = 16_000
 MOST_REMEMBERED = 16_384
-# No refusal leaves earlier: what was looked up meanwhile is not to be told from how long it took. Some milliseconds
-# more are drawn, because the kernel's timers go by whole ones: what is left of the last tells when the waiting began.
+# No refusal leaves earlier: what was looked up meanwhile is not to be told from how long it took.
 FLOOR_SECONDS = 0.02
-_DRAWN_SECONDS = 0.004
+# Some milliseconds more are drawn, and waited for on their own: the kernel's timers go by whole ones, and a processor
+# wakes later the longer it slept, so that the end of one long wait would tell when it began.
+_DRAWN_SECONDS = (0.002, 0.01)
 
 Report = Callable[[str, str, str], None]
 
@@ -53,8 +54,9 @@ class Failures:
         if not is_noted:
             is_noted = self._addresses.take(address) and self._networks.take(network_of(address))
             self._metrics.failures.labels("yes" if is_noted else "no").inc()
-        leaves = started + FLOOR_SECONDS + random.uniform(0, _DRAWN_SECONDS)
-        await asyncio.sleep(leaves - time.perf_counter())
+        floor = started + FLOOR_SECONDS
+        for leaves in (floor, floor + random.uniform(*_DRAWN_SECONDS)):
+            await asyncio.sleep(leaves - time.perf_counter())
         return is_noted
 
     async def _may_be_ours(self, mac: str) -> bool:

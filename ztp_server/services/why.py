@@ -77,6 +77,7 @@ class Why:
         if address and not is_address(address):
             raise BadValue("from", f"{address[:64]!r} is no IP address")
         looked = await self._look(who, phone)
+        shown = shown and await self._believed(shown)
         address, address_is = (address, "as asked") if address else _likely_address(looked)
         catalog = self._templates.catalog
         if catalog.match(file.lstrip("/")).mac not in (None, looked.mac):
@@ -96,6 +97,13 @@ class Why:
             return Shown(None, error.reason)
         return Shown(Certified(device.vendor, device.mac, device.sha256))
 
+    async def _believed(self, shown: Shown) -> Shown:
+        if shown.certified is None:
+            return shown
+        async with self._store.read() as session:
+            denied = await session.denied_certificates.find(shown.certified.sha256)
+        return Shown(None, denied.told) if denied else shown
+
     async def _look(self, who: Actor, text: str) -> Looked:
         sites = who.sites("phones:view")
         async with self._store.read() as session:
@@ -111,6 +119,7 @@ class Why:
             looked = Looked(mac, phone, site, attempts)
             if phone is None:
                 return replace(looked, removed=await _removed(session, mac))
+            looked = replace(looked, denied=await _denied(session, phone.id))
         if phone.category != "managed":
             return looked
         try:
@@ -182,6 +191,14 @@ def _token(looked: Looked) -> str:
     known = looked.known
     steady = known.proofs.steady if known else None
     return known.steady_token if known and steady and steady.first_used_at else ""
+
+
+async def _denied(session: Session, phone_id: str) -> str:
+    """How the certificate was denied that a phone last proved itself with; empty when it was not."""
+    progress = await session.phone_status.get(phone_id)
+    sha256 = progress.certificate if progress else ""
+    denied = await session.denied_certificates.find(sha256) if sha256 else None
+    return denied.told if denied else ""
 
 
 async def _removed(session: Session, mac: str) -> str:

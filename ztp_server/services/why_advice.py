@@ -56,7 +56,11 @@ def _by_last(looked: Looked, last: Attempt, address: ServerAddress) -> Iterator[
     elif last.proof and not last.reason:
         yield from _stopped_short(looked)
     elif last.listener in CERTIFICATE_LISTENERS:
-        yield "it showed no certificate that counts as its own: see certs/ for its maker's CA, and the site's proofs"
+        yield (
+            f"the certificate it has was {looked.denied}"
+            if looked.denied
+            else "it showed no certificate that counts as its own: see certs/ for its maker's CA, and the site's proofs"
+        )
     elif not last.address:
         yield "a proxy hides its address: see --trusted-proxies"
     elif known.proofs.window and known.proofs.window.until > datetime.now(UTC):

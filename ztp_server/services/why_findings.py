@@ -28,13 +28,14 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What is known of the MAC that is asked about. `problem` says why a managed phone has no `known`; `removed` how a
-    phone with this MAC came to be gone."""
+    phone with this MAC came to be gone, `denied` how the certificate was denied that it last proved itself with."""
 
     mac: str
     phone: Phone | None
     site: Site | None
     attempts: Sequence[Attempt]
     removed: str = ""
+    denied: str = ""
     known: Known | None = None
     problem: str = ""
 
@@ -52,6 +53,8 @@ def findings(catalog: Catalog, looked: Looked, address: str, shown: Shown | None
         yield from _about(catalog, looked.known)
     if looked.known:
         yield from proof_findings(looked.known, address, datetime.now(UTC))
+    if looked.denied:
+        yield Finding(False, f"the certificate it last proved itself with proves nothing any more: {looked.denied}")
     if shown is not None:
         yield _certificate(looked, shown)
     if looked.known and looked.known.counted:
