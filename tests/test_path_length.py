@@ -41,7 +41,10 @@ UNCACHED = [
 # What a connection goes through before its first request: who may come, how many, how slowly. It is a path of its own.
 CONNECTION = {
     f"phone_http/{name}.py"
-    for name in ("doorstep", "doors", "file_limit", "gate", "listeners", "protocol", "seats", "slow_readers", "sources")
+    for name in (
+        *("bounds", "doorstep", "doors", "file_limit", "gate", "listeners"),
+        *("protocol", "seats", "slow_readers", "sources", "turns"),
+    )
 } | {"domain/source.py"}
 # A reader of the cached path opens routes, identity, digest and forwarded (has it a login, or a proxy's certificate?),
 # request, provisioning, fleet, own_files (what counts for the phone), proving, proof, site, catalog, hardware_id,
