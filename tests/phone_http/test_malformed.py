@@ -78,13 +78,14 @@ async def test_what_phones_send_is_not_refused(world: World) -> None:
 async def test_a_head_that_drips_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "IDLE_SECONDS", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.app.listeners["http"].address.port)
-    hung_up = asyncio.create_task(reader.read())
+    answered = asyncio.create_task(reader.read())
     writer.write(GET)
     async with asyncio.timeout(20):
-        while not hung_up.done():
+        while not answered.done():
             writer.write(b"X-Drip: x\r\n")
             await asyncio.sleep(0.05)
-    assert await hung_up == b""
+    with suppress(ConnectionError):  # as the kernel says it when a drip was still on its way
+        assert await answered == b""
     writer.close()
 
 
