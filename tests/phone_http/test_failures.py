@@ -39,7 +39,7 @@ def reads(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return getattr(world.services.store, name)
 
     fleet = world.app.fleet
-    for reader in (fleet, fleet.hardware_ids, fleet._proofs):
+    for reader in (fleet, fleet.hardware_ids, fleet._proofs, fleet._reads):
         monkeypatch.setattr(reader, "_store", Counting())
     return counted
 

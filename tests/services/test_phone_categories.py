@@ -127,7 +127,7 @@ async def test_an_unmanaged_phone_is_given_no_file_as_if_it_was_unknown(office: 
     await office.phones.add(ADMIN, other_phone("unmanaged", hardware_id=VVX))
 
     async with office.store.read() as session:
-        assert await session.phones.find_running(VVX) is None
+        assert await session.phones.find_running([VVX]) == {}
         assert VVX not in {wish.hardware_id for wish in await session.phones.firmware_wishes()}
     with pytest.raises(NotFound, match="is unmanaged: it is given no files"):
         await office.phones.preview(ADMIN, VVX, None, False)

@@ -111,7 +111,7 @@ class BaseSettingsRevisions:
             samples = await self._samples.samples(who, session, groups, Shared(base=old), Shared(base=new))
             return samples[0] if samples else None
         wanted = HardwareId.parse(hardware_id).value
-        found = await session.phones.find_running(wanted)
+        found = (await session.phones.find_running([wanted])).get(wanted)
         if found is None or not who.may("phones:view", found[0].site):
             raise NotFound(f"no phone {wanted}")
         self._check_family(found[0], new)

@@ -16,10 +16,11 @@ from ztp_server.errors import StoreUnavailable
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.believed_certificates import BelievedCertificates
 from ztp_server.services.hardware_ids import HardwareIds
-from ztp_server.services.own_files import NO_PROOFS, Group, Known, known_phone, make_group, networks_of
-from ztp_server.services.proof_index import ProofIndex, read_proofs
+from ztp_server.services.own_files import Group, Known, known_phone, make_group, networks_of
+from ztp_server.services.phone_reads import PhoneReads
+from ztp_server.services.proof_index import ProofIndex
 from ztp_server.services.templates import Templates
-from ztp_server.store import Session, Store
+from ztp_server.store import Store
 
 # Phones remembered: about 20 KB each with their files.
 REMEMBERED = 4096
@@ -37,6 +38,7 @@ class Fleet:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self.hardware_ids = HardwareIds(store)
         self._proofs = ProofIndex(store)
+        self._reads = PhoneReads(store)
         self._reading = asyncio.Lock()
         self._generation = 0
         self._told = 0
@@ -180,18 +182,16 @@ class Fleet:
 
     async def _load(self, mac: str, before: Known | None) -> Known | None:
         generation, told = self._generation, self._told
-        async with self._store.read() as session:
-            phone, running, has_proofs = await session.phones.find_running(mac) or (None, "", False)
-            group = await self._group(session, phone, generation) if phone else None
-            proofs, token = await read_proofs(session, phone) if phone and has_proofs else (NO_PROOFS, "")
-        if phone is None or group is None:
+        read = await self._reads.find(mac)
+        group = await self._group(read.phone, generation) if read else None
+        if read is None or group is None:
             self._known.pop(mac, None)
             return None
         # What it said to this process goes first: it may not be written down yet.
-        known = known_phone(group, self._address, phone, (before.running if before else "") or running)
+        known = known_phone(group, self._address, read.phone, (before.running if before else "") or read.running)
         # What was read before somebody said "forget" is good for this answer, and not to be remembered.
         known.generation = generation if told == self._told else -1
-        known.proofs, known.steady_token = proofs, token
+        known.proofs, known.steady_token = read.proofs, read.steady_token
         if before:
             known.last_good = {**before.last_good, **before.files}
         self._known[mac] = known
@@ -200,7 +200,7 @@ class Fleet:
             self._known.popitem(last=False)
         return known
 
-    async def _group(self, session: Session, phone: Phone, generation: int) -> Group | None:
+    async def _group(self, phone: Phone, generation: int) -> Group | None:
         """What the phone shares with others, found once; None when its model left the catalogue."""
         catalog = self._templates.catalog
         model = catalog.models.get(phone.model)
@@ -209,8 +209,9 @@ class Fleet:
         key = (phone.model, phone.site, phone.base_settings, generation)
         group = self._groups.get(key)
         if group is None:
-            site = await session.sites.get(phone.site)
-            base = await session.base_settings.get(phone.base_settings)
+            async with self._store.read() as session:
+                site = await session.sites.get(phone.site)
+                base = await session.base_settings.get(phone.base_settings)
             group = make_group(catalog, model, site, base)
             if generation == self._generation:  # else somebody said "forget" meanwhile, and it may be of before that
                 self._groups[key] = group

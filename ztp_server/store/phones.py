@@ -67,12 +67,15 @@ class PhoneStore:
         found = await self._one(phones.c.hardware_id == hardware_id)
         return found[0] if found else None
 
-    async def find_running(self, hardware_id: str) -> tuple[Phone, str, bool] | None:
-        """The managed phone with its lines, the firmware it last said it runs (empty: it never did), and whether there
-        is something that it alone can prove itself with; in one query: this is what a request of a phone costs. One of
-        another category is given no file, so it is not found."""
-        rows = (await self._connection.execute(_MANAGED, {"hardware_id": hardware_id})).all()
-        return (*self._of_rows(rows), bool(rows[0].has_proofs)) if rows else None
+    async def find_running(self, hardware_ids: Sequence[str]) -> dict[str, tuple[Phone, str, bool]]:
+        """The managed phones with their lines, by hardware ID, each with the firmware it last said it runs (empty: it
+        never did), and whether there is something that it alone can prove itself with; in one query: this is what a
+        request of a phone costs. Those of another category are given no file, so they are not found."""
+        rows = (await self._connection.execute(_MANAGED, {"hardware_ids": hardware_ids})).all()
+        by_phone: dict[str, list[sa.Row[Any]]] = {}
+        for row in rows:
+            by_phone.setdefault(row.hardware_id, []).append(row)
+        return {mac: (*self._of_rows(own), bool(own[0].has_proofs)) for mac, own in by_phone.items()}
 
     async def get_many(self, ids: Sequence[str]) -> list[Phone]:
         """Those of these ids that there are, in that order, read some at a time."""
@@ -261,5 +264,5 @@ _HAS_PROOFS = sa.or_(
     )
 ).label("has_proofs")
 _MANAGED = _WITH_LINES.add_columns(_HAS_PROOFS).where(
-    phones.c.hardware_id == sa.bindparam("hardware_id"), phones.c.category == "managed"
+    phones.c.hardware_id.in_(sa.bindparam("hardware_ids", expanding=True)), phones.c.category == "managed"
 )
