@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 HEADER = "X-Client-Certificate"
 # Where phones ask from: no proxy's address.
 PHONE = ("127.0.0.3", 0)
+_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 Manner = Literal["replaces", "passes on", "appends", "passes addresses on"]
 
 
@@ -96,6 +97,11 @@ class RealProxy:
     def url(self) -> str:
         return f"https://{self.https}/"
 
+    @property
+    def passes_through(self) -> bool:
+        """Whether connections go through it untouched: nginx has a module for it, which Debian packs apart."""
+        return self._name != "nginx" or _STREAM.exists()
+
     @asynccontextmanager
     async def running(self, *, forgets: str = "") -> AsyncIterator[RealProxy]:
         """Runs until the end; without the lines that hold `forgets`, if any."""
@@ -152,10 +158,7 @@ class RealProxy:
         temporary = "".join(f"{kind}_temp_path {self._folder}/{kind};\n" for kind in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))  # fmt: skip
         text = text.replace("http {", "http {\n" + temporary, 1)
-        if not Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists():
-            text = text[: text.index("stream {")]
-        else:
-            text = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + text
+        text = f"load_module {_STREAM};\n" + text if self.passes_through else text[: text.index("stream {")]
         file = self._folder / "nginx.conf"
         file.write_text(f"daemon off;\npid {self._folder}/pid;\nerror_log stderr;\n" + text)
         return [shutil.which("nginx") or "nginx", "-p", str(self._folder), "-c", str(file)]

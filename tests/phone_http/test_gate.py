@@ -97,11 +97,12 @@ async def opened(
     tls: Path | None = None,
     networks: tuple[Network, ...] = (),
     proxies: tuple[Network, ...] = (),
+    said_by_proxy: bool = False,
 ) -> AsyncIterator[Door]:
     metrics = Metrics()
     gate = Gate(bounds, metrics, proxies)
     context = https_context(ensure_server_files(tls, [HERE])) if tls else None
-    listener = PhoneListener("--phone-x", LOOPBACK, handler, context, networks, gate)
+    listener = PhoneListener("--phone-x", LOOPBACK, handler, context, networks, gate, proxies if said_by_proxy else ())
     await listener.start()
     trust = ssl.create_default_context(cafile=str(tls / "ca.pem")) if tls else None
     door = Door(listener, gate, metrics, trust)

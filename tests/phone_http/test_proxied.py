@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -32,9 +33,9 @@ class Behind:
         self.address = free_address()
         self.worlds: list[World] = []
 
-    async def start(self, url: str) -> World:
+    async def start(self, url: str, **changes: Any) -> World:
         listener = ProxiedListener(self.address, HEADER, url)
-        app = await App.start(options(self.data, proxied=listener, trusted_proxies=HERE))
+        app = await App.start(options(self.data, proxied=listener, trusted_proxies=HERE, **changes))
 
         async def restart() -> None:
             raise NotImplementedError
@@ -167,12 +168,18 @@ async def test_real_proxies_with_the_files_of_deploy(behind: Behind, tmp_path: P
     http, mtls = free_address(), free_address()
     proxy = RealProxy(name, tmp_path / name, {"http": http, "proxied": behind.address, "mtls": mtls})
     async with proxy.running():
-        world = await behind.start(proxy.url)
+        world = await behind.start(proxy.url, phone_mtls=mtls, proxy_protocol=("mtls",))
         await world.services.sites.edit(ADMIN, "madrid", None, {"proofs": "certificate"})
         device = world.device("poly", VVX)
         assert await proxy.ask(proxy.url + SETTINGS, device) == 200
         assert await proxy.ask(proxy.url + OF_ANOTHER, device) == 404
         assert await proxy.ask(proxy.url + SETTINGS) == 404
+        if proxy.passes_through:
+            assert await proxy.ask(f"https://{proxy.through}/{SETTINGS}", device) == 200
+            await world.app.check_ins.flush()
+            async with world.services.store.read() as session:
+                runs = await session.check_in_log.page(VVX, limit=10)
+            assert ("mtls", PHONE[0], 200) in [(run.listener, run.address, run.status) for run in runs]
         await world.services.sites.edit(ADMIN, "madrid", None, {"proofs": "network", "networks": "127.0.0.0/8"})
         assert await proxy.ask(proxy.url + SETTINGS) == 200
 

@@ -57,7 +57,8 @@ class PhoneDoors:
             context = certificates.contexts.get(wanted.kind)
             handler = self._door.handler(wanted.kind)
             option = f"--phone-{wanted.kind}"
-            listener = PhoneListener(option, wanted.address, handler, context, wanted.networks, self._gate)
+            proxies = self._options.trusted_proxies if wanted.kind in self._options.proxy_protocol else ()
+            listener = PhoneListener(option, wanted.address, handler, context, wanted.networks, self._gate, proxies)
             self.listeners[wanted.kind] = listener
             await listener.start()
         if self.probe:

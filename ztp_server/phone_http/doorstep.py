@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from ztp_server.phone_http.proxy_header import ProxyHeader
 from ztp_server.phone_http.sources import Source
 
 if TYPE_CHECKING:
@@ -30,19 +31,26 @@ class Entry(Protocol):
 
     context: ssl.SSLContext | None
 
+    def serves(self, address: str) -> bool: ...
+
     def protocol(self, seat: Seat) -> asyncio.Protocol: ...
 
 
 class Knock:
-    """A connection that is let in once it has spoken. `since` is when it came, and later when it spoke."""
+    """A connection that is let in once it has spoken. `since` is when it came, and later when it spoke. With a `header`
+    a proxy says first whose it is; `client` is the address it said, empty when it named none, None where none spoke."""
 
-    __slots__ = ("_wanted", "entry", "since", "sock", "source")
+    __slots__ = ("_wanted", "client", "entry", "header", "since", "sock", "source")
 
-    def __init__(self, sock: socket.socket, source: Source, entry: Entry, since: float) -> None:
+    def __init__(
+        self, sock: socket.socket, source: Source, entry: Entry, since: float, header: ProxyHeader | None = None
+    ) -> None:
         self.sock = sock
         self.source = source
         self.entry = entry
         self.since = since
+        self.header = header
+        self.client: str | None = None
         self._wanted = 1
 
     def has_spoken(self) -> bool:
@@ -77,12 +85,19 @@ class Knock:
 
 
 class Doorstep:
-    """Those that are silent, in the order they came. `spoken` is called for each that speaks; `gone` for each that
-    hangs up."""
+    """Those that are silent, in the order they came. `spoken` is called for each that speaks, `gone` for each that
+    hangs up or (then with a reason) had to be hung up on; `named` when a proxy has said whose one is, and tells whether
+    it may go on waiting."""
 
-    def __init__(self, spoken: Callable[[Knock], None], gone: Callable[[Knock], None]) -> None:
+    def __init__(
+        self,
+        spoken: Callable[[Knock], None],
+        gone: Callable[[Knock, str], None],
+        named: Callable[[Knock, str], bool],
+    ) -> None:
         self._spoken = spoken
         self._gone = gone
+        self._named = named
         self._silent: OrderedDict[Knock, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -110,11 +125,18 @@ class Doorstep:
     def _look(self, knock: Knock) -> bool:
         """Whether it need not be waited for any more: it has spoken, or gone."""
         try:
+            if knock.header:
+                client = knock.header.take(knock.sock)
+                if client is None:
+                    return False
+                knock.header = None
+                if not self._named(knock, client):
+                    return True
             if not knock.has_spoken():
                 return False
-        except OSError:
+        except (OSError, ValueError) as error:
             self.drop(knock)
-            self._gone(knock)
+            self._gone(knock, "no_header" if isinstance(error, ValueError) else "")
             return True
         self._forget(knock)
         asyncio.get_running_loop().remove_reader(knock.sock)

@@ -22,6 +22,7 @@ from ztp_server.metrics import Metrics
 from ztp_server.phone_http.bounds import Bounds
 from ztp_server.phone_http.doorstep import Doorstep, Entry, Knock
 from ztp_server.phone_http.file_limit import raise_file_limit
+from ztp_server.phone_http.proxy_header import ProxyHeader
 from ztp_server.phone_http.seats import Seat, Seats
 from ztp_server.phone_http.sources import Source
 from ztp_server.phone_http.turns import Turns
@@ -45,7 +46,7 @@ class Gate:
         self._metrics = metrics or Metrics()
         self._proxies = tuple(proxies)
         self._sources: dict[str, Source] = {}
-        self._doorstep = Doorstep(self._spoken, self._hung_up)
+        self._doorstep = Doorstep(self._spoken, self._hung_up, self._named)
         self._ready: OrderedDict[Knock, None] = OrderedDict()
         self._turns = Turns(self.bounds)
         self._seats = Seats()
@@ -66,8 +67,8 @@ class Gate:
 
     # ---- what happens to a connection
 
-    def arrived(self, sock: socket.socket, address: str, entry: Entry) -> None:
-        """A connection that was just accepted."""
+    def arrived(self, sock: socket.socket, address: str, entry: Entry, header: ProxyHeader | None = None) -> None:
+        """A connection that was just accepted. With a `header` it is a proxy's that will say whose it is."""
         source = self._source(address)
         if not self._has_room(source):
             sock.close()
@@ -75,7 +76,7 @@ class Gate:
             self._forget(source)
             return
         self._sources[source.key] = source  # the one that went may have been its last
-        self._doorstep.put(Knock(sock, source, entry, _now()))
+        self._doorstep.put(Knock(sock, source, entry, _now(), header))
         if self._sweeper is None:
             self._sweep_later()
 
@@ -158,8 +159,28 @@ class Gate:
             self._doorstep.drop(knock)
         self._forget(knock.source)
 
-    def _hung_up(self, knock: Knock) -> None:
+    def _hung_up(self, knock: Knock, reason: str) -> None:
+        if reason:
+            self._count(reason)
         self._forget(knock.source)
+
+    def _named(self, knock: Knock, client: str) -> bool:
+        """A proxy said whose connection this is: from now on it counts among those of that address. Whether it may."""
+        if not knock.entry.serves(client):
+            return not self._shed(knock, "network")
+        knock.client = client
+        if not client:
+            return True
+        proxy, source = knock.source, self._source(client)
+        has_room = source.boundless or source.waiting < self.bounds.waiting_of_one
+        if not has_room and not self._shed(next(iter(source.silent), None), "crowded"):
+            return not self._shed(knock, "crowded")
+        del proxy.silent[knock]
+        self._forget(proxy)
+        knock.source = source
+        source.silent[knock] = None
+        self._sources[source.key] = source  # the one that went may have been its last
+        return True
 
     def _spoken(self, knock: Knock) -> None:
         knock.since = _now()
@@ -187,7 +208,7 @@ class Gate:
         elif len(self._seats) >= self.bounds.seats:
             self._push_out(next(iter(self._seats.idle)))
         self._take_ready(knock)
-        seat = Seat(source, knock.entry, _now())
+        seat = Seat(source, knock.entry, _now(), knock.client)
         self._seats.take(seat)
         seat.task = asyncio.get_running_loop().create_task(self._connect(knock, seat))
 

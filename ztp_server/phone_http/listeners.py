@@ -17,6 +17,7 @@ from ztp_server.domain.site import Network
 from ztp_server.errors import Misconfigured
 from ztp_server.phone_http.gate import Gate
 from ztp_server.phone_http.protocol import Handler, PhoneProtocol, PhoneServer
+from ztp_server.phone_http.proxy_header import ProxyHeader
 from ztp_server.phone_http.seats import Seat
 from ztp_server.services.fleet import lies_in
 
@@ -44,12 +45,14 @@ class PhoneListener:
         context: ssl.SSLContext | None,
         networks: Sequence[Network] = (),
         gate: Gate | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         """With `networks`, a connection from elsewhere is closed before anything is said. Listeners that share what
-        there is of memory and files share a gate."""
+        there is of memory and files share a gate. Connections from `proxies` begin with the PROXY protocol."""
         self.address = address
         self.context = context
         self.networks = tuple(networks)
+        self._proxies = tuple(proxies)
         self._option = option
         self._gate = gate or Gate()
         self._server = PhoneServer(handler, self._gate)
@@ -59,6 +62,10 @@ class PhoneListener:
 
     def protocol(self, seat: Seat) -> PhoneProtocol:
         return self._server.protocol(seat)
+
+    def serves(self, address: str) -> bool:
+        """Whether connections of this address are taken at all."""
+        return not self.networks or lies_in(address, self.networks)
 
     async def start(self) -> None:
         """Bind and listen. Raises Misconfigured naming the option when the address cannot be had."""
@@ -103,7 +110,9 @@ class PhoneListener:
                 return
             sock.setblocking(False)
             address = peer[0].partition("%")[0]
-            if self.networks and not lies_in(address, self.networks):
+            if self._proxies and lies_in(address, self._proxies):
+                self._gate.arrived(sock, address, self, ProxyHeader())
+            elif not self.serves(address):
                 sock.close()
                 self._gate.refused("network")
             else:

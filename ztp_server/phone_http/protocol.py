@@ -54,6 +54,12 @@ class PhoneProtocol(web_protocol.RequestHandler):
         self._seat = seat
         self._head = 0
 
+    @property
+    def client(self) -> str | None:
+        """The address of the client by the proxy that passes its connection through: empty when that named none, None
+        where there is no such proxy."""
+        return self._seat.client
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._gate.seated(self._seat, transport)

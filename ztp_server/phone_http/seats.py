@@ -13,11 +13,13 @@ from ztp_server.phone_http.sources import Source
 
 
 class Seat:
-    """One connection. `task` speaks TLS with it; `transport` is there when that is done."""
+    """One connection. `task` speaks TLS with it; `transport` is there when that is done. `client` is whose a proxy said
+    it is: empty when it named nobody, None where no proxy said anything."""
 
-    __slots__ = ("entry", "has_left", "pace", "since", "source", "task", "transport")
+    __slots__ = ("client", "entry", "has_left", "pace", "since", "source", "task", "transport")
 
-    def __init__(self, source: Source, entry: Entry, since: float) -> None:
+    def __init__(self, source: Source, entry: Entry, since: float, client: str | None = None) -> None:
+        self.client = client
         self.source = source
         self.entry = entry
         self.since = since
