@@ -28,7 +28,8 @@ from tests.phone_http.far_away import (
     put_window,
     site,
 )
-from ztp_server.phone_http.digest import MOST_NONCES, NONCE_SECONDS, Logins, Nonces, parameters, response
+from ztp_server.phone_http.digest import MOST_NONCES, NONCE_SECONDS, Asking, Logins, Nonces, parameters, response
+from ztp_server.services import provisioning
 
 UNKNOWN = "0004f2999999-settings.cfg"
 _ALGORITHM = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
@@ -159,6 +160,31 @@ async def test_wrong_logins_are_answered_the_same_for_known_and_unknown(world: W
     assert {answer.status for answer in answers} == {401}
     assert len({re.sub('nonce="[^"]+"', "", str(as_sent(answer))) for answer in answers}) == 1
     assert all("stale" not in text for answer in answers for text in challenges(answer))
+
+
+async def test_no_password_is_that_of_phones_that_are_none_of_ours(world: World) -> None:
+    said = set()
+    for path in (SETTINGS, UNKNOWN):
+        header = answered(nonce_of(await ask(world, path)), f"/{path}", password="")
+        for answer in [await ask(world, path, headers=header) for _ in range(2)]:
+            said.add((answer.status, "stale" in str(challenges(answer))))
+
+    # An answer that was right once counts no second time, which would tell the two apart.
+    assert said == {(401, False)}
+
+
+async def test_a_refused_login_leaves_late_whatever_it_was_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+
+    async def noted(started: float) -> None:
+        waited.append(started)
+
+    monkeypatch.setattr(provisioning, "leave_late", noted)
+    for path in (f"fw/{VERSION}/3111-48450-001.sip.ld", "no-such-file"):
+        assert (await login(world, path, password="wrong")).status == 401
+        assert (await login(world, path)).status == 404
+    # Else the time would tell whose the user is: those of phones of ours are looked up.
+    assert len(waited) == 2
 
 
 async def test_the_challenge_is_as_the_rfc_has_it(world: World) -> None:
@@ -361,8 +387,8 @@ def test_a_nonce_whose_count_was_dropped_counts_no_more() -> None:
 def test_nothing_is_kept_of_who_never_answers() -> None:
     logins = Logins(("https",), ())
     for _ in range(1000):
-        list(logins.challenges("https", HOME, False))
-        logins.read("https", "GET", "/x", HOME, ['Digest username="x"'])
+        list(logins.challenges(Asking(digest=True), HOME, False))
+        logins.read(Asking(digest=True), "GET", "/x", HOME, ['Digest username="x"'])
 
     assert not logins._nonces._counts
 
@@ -372,8 +398,10 @@ def test_an_absolute_target_is_its_path() -> None:
     logins = Logins(("https",), ())
     nonce = logins._nonces.make(HOME)
 
-    assert logins.read("https", "GET", "/x", HOME, [answered(nonce, "https://h/x")["Authorization"]]).login
-    assert logins.read("https", "GET", "https://h/x", HOME, [answered(nonce, "/x")["Authorization"]]).login
-    assert not logins.read("https", "GET", "/y", HOME, [answered(nonce, "https://h/x")["Authorization"]]).login
-    assert logins.read("https", "GET", "/x", HOME, [header]).stale
-    assert not logins.read("https", "GET", "/x", HOME, [answered(nonce, "/x")["Authorization"]] * 2).login
+    assert logins.read(Asking(digest=True), "GET", "/x", HOME, [answered(nonce, "https://h/x")["Authorization"]]).login
+    assert logins.read(Asking(digest=True), "GET", "https://h/x", HOME, [answered(nonce, "/x")["Authorization"]]).login
+    assert not logins.read(
+        Asking(digest=True), "GET", "/y", HOME, [answered(nonce, "https://h/x")["Authorization"]]
+    ).login
+    assert logins.read(Asking(digest=True), "GET", "/x", HOME, [header]).stale
+    assert not logins.read(Asking(digest=True), "GET", "/x", HOME, [answered(nonce, "/x")["Authorization"]] * 2).login

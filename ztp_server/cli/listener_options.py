@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ztp_server.config import OFF, Address, ExpiredListener, LegacyListener, ProxiedListener, parse_cidrs
-from ztp_server.errors import Misconfigured
+from ztp_server.domain.login_place import LoginPlace
+from ztp_server.errors import BadValue, Misconfigured
 
 _Command = Callable[..., Any]
 
@@ -31,8 +32,17 @@ _OPTIONS = (
     _option("--phone-proxied", _LISTENER, "Plain HTTP from --trusted-proxies that speak TLS with the phones.", OFF),
     _option("--proxy-certificates", "HEADER", "Header in which the proxy hands on a phone's certificate."),
     _option("--proxy-probe", "URL", "The proxy's own https:// URL, tried with a forged header at start."),
-    _option("--digest", "LISTENERS", "Where phones may log in with HTTP Digest: some of http,https,legacy,proxied."),
-    _option("--basic", "LISTENERS", "Where they may send that password as it is: some of https,proxied."),
+    _option(
+        "--proxy-protocol",
+        "LISTENERS",
+        "Where --trusted-proxies say by the PROXY protocol whose connection it is: some of http,https,mtls,legacy,expired.",
+    ),
+    _option(
+        "--digest",
+        "LISTENERS",
+        "Where phones may log in with HTTP Digest: some of http,https,legacy,proxied, or below a path, as https:/d/.",
+    ),
+    _option("--basic", "LISTENERS", "Where they may send that password as it is: some of https,proxied, or https:/d/."),
 )
 
 
@@ -45,7 +55,7 @@ def listener_options(command: _Command) -> _Command:
 
 def read_listeners(
     phone_legacy: str, legacy_networks: str, legacy_until: str, phone_expired: str, expired_networks: str,
-    phone_proxied: str, proxy_certificates: str, proxy_probe: str, digest: str, basic: str,
+    phone_proxied: str, proxy_certificates: str, proxy_probe: str, proxy_protocol: str, digest: str, basic: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Fields of ServeOptions. Raises Misconfigured naming the option."""
     legacy = Address.parse("--phone-legacy", phone_legacy)
@@ -61,17 +71,31 @@ def read_listeners(
         "legacy": LegacyListener(legacy, networks, until) if legacy and until else None,
         "expired": expired and ExpiredListener(expired, parse_cidrs("--expired-networks", expired_networks)),
         "proxied": proxied and ProxiedListener(proxied, proxy_certificates, proxy_probe),
+        "proxy_protocol": _some_of("--proxy-protocol", proxy_protocol, ("http", "https", "mtls", "legacy", "expired")),
         "digest": _listeners("--digest", digest, ("http", "https", "legacy", "proxied")),
         "basic": _listeners("--basic", basic, ("https", "proxied")),
     }
 
 
+def _some_of(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
+    named = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    if unknown := next((name for name in named if name not in known), ""):
+        raise Misconfigured(f"{option}: {unknown!r} is none of {', '.join(known)}")
+    return named
+
+
 def _listeners(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise Misconfigured(f"{option}: {name!r} is none of {', '.join(known)}")
-    return tuple(dict.fromkeys(names))
+    """Places where phones may log in."""
+    places = []
+    for name in filter(None, map(str.strip, text.split(","))):
+        try:
+            place = LoginPlace.parse(name)
+        except BadValue as error:
+            raise Misconfigured(f"{option}: {error.reason}") from None
+        if place.listener not in known:
+            raise Misconfigured(f"{option}: {place.listener!r} is none of {', '.join(known)}")
+        places.append(str(place))
+    return tuple(dict.fromkeys(places))
 
 
 def _date(option: str, text: str) -> date:

@@ -16,9 +16,10 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ztp_server.domain.login_place import LoginPlace
 from ztp_server.domain.request import Listener, Login
 
 REALM = "phones"
@@ -97,35 +98,63 @@ class Answered:
 NOTHING, _STALE = Answered(), Answered(stale=True)
 
 
-class Logins:
-    """What is asked on which listeners."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How one may log in where a request goes. `prefix` stands before the name there, and whatever follows it takes a
+    login or another proof."""
 
-    def __init__(self, digest: Collection[str], basic: Collection[str], nonces: Nonces | None = None) -> None:
-        self._digest = frozenset(digest)
-        self._basic = frozenset(basic)
+    digest: bool = False
+    basic: bool = False
+    prefix: str = ""
+
+    def __bool__(self) -> bool:
+        return self.digest or self.basic
+
+
+_NOT_ASKED = Asking()
+
+
+class Logins:
+    """What is asked where. `digest` and `basic` are places as LoginPlace spells them."""
+
+    def __init__(self, digest: Iterable[str], basic: Iterable[str], nonces: Nonces | None = None) -> None:
+        self._digest = {LoginPlace.parse(text) for text in digest}
+        self._basic = {LoginPlace.parse(text) for text in basic}
+        self._prefixes: dict[str, set[str]] = {}
+        for place in self._digest | self._basic:
+            self._prefixes.setdefault(place.listener, set()).add(place.prefix)
         self._nonces = nonces or Nonces()
 
-    def asks(self, listener: Listener) -> bool:
-        return listener in self._digest or listener in self._basic
+    def asking(self, listener: Listener, path: str | None, target: str) -> Asking:
+        """What is asked of who comes for this path; None for a target that is no name, of which only what it begins
+        with counts."""
+        prefixes = self._prefixes.get(listener)
+        if not prefixes:
+            return _NOT_ASKED
+        first, slash, _ = (_origin_form(target).lstrip("/") if path is None else path).partition("/")
+        prefix = first + slash if slash and first + slash in prefixes else ""
+        # What is asked of the whole listener is asked below a prefix as well.
+        here = (LoginPlace(listener), LoginPlace(listener, prefix))
+        return Asking(any(place in self._digest for place in here), any(place in self._basic for place in here), prefix)
 
-    def read(self, listener: Listener, method: str, target: str, address: str, headers: list[str]) -> Answered:
+    def read(self, asking: Asking, method: str, target: str, address: str, headers: list[str]) -> Answered:
         """What was answered. `target` is that of the request line, `headers` are those of the name Authorization."""
         if len(headers) != 1 or len(headers[0]) > _LONGEST_HEADER:
             return NOTHING
         scheme, _, rest = headers[0].partition(" ")
-        if scheme.lower() == "digest" and listener in self._digest:
+        if scheme.lower() == "digest" and asking.digest:
             return self._digested(method, target, address, rest)
-        if scheme.lower() == "basic" and listener in self._basic:
+        if scheme.lower() == "basic" and asking.basic:
             return _basic(rest)
         return NOTHING
 
-    def challenges(self, listener: Listener, address: str, stale: bool) -> Iterator[str]:
+    def challenges(self, asking: Asking, address: str, stale: bool) -> Iterator[str]:
         """The values of WWW-Authenticate, each of the same length every time."""
-        if listener in self._digest:
+        if asking.digest:
             nonce, again = self._nonces.make(address), ", stale=true" if stale else ""
             for name in ALGORITHMS:
                 yield f'Digest realm="{REALM}", qop="auth", algorithm={name}, nonce="{nonce}"{again}'
-        if listener in self._basic:
+        if asking.basic:
             yield f'Basic realm="{REALM}", charset="UTF-8"'
 
     def _digested(self, method: str, target: str, address: str, text: str) -> Answered:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from ztp_server.domain.request import Certified
-from ztp_server.domain.site import Network, is_address
+from ztp_server.domain.site import Network, is_address, is_among
+from ztp_server.phone_http.protocol import PhoneProtocol
 from ztp_server.pki.device import DeviceCertificates
 
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00|25)", re.IGNORECASE)
@@ -54,27 +54,32 @@ def separated(path: str) -> tuple[str, str]:
 
 def phone_address(request: web.BaseRequest, trusted_proxies: Sequence[Network]) -> str:
     """The address of the phone itself, or an empty text when a proxy stands between and is not trusted to tell it."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    address = peer[0].partition("%")[0] if peer else ""
+    address = _peer(request)
     forwarded = [name for name in _FORWARDED_HEADERS if name in request.headers]
     if not forwarded:
         # A proxy that does not say for whom it asks asks for nobody: its own address proves no phone.
-        return "" if _is_among(address, trusted_proxies) else address
-    if forwarded != ["X-Forwarded-For"] or not _is_among(address, trusted_proxies):
+        return "" if is_among(address, trusted_proxies) else address
+    if forwarded != ["X-Forwarded-For"] or not is_among(address, trusted_proxies):
         return ""
     return _first_untrusted(request.headers.getall("X-Forwarded-For"), trusted_proxies)
+
+
+def _peer(request: web.BaseRequest) -> str:
+    """Who speaks to us: who is at the other end, or whose connection a proxy passes through. When that does not say
+    whose, it is nobody's: not the proxy's own, whose word on others would be taken."""
+    client = request.protocol.client if isinstance(request.protocol, PhoneProtocol) else None
+    if client is not None:
+        return client
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return peer[0].partition("%")[0] if peer else ""
 
 
 def _first_untrusted(headers: Sequence[str], trusted_proxies: Sequence[Network]) -> str:
     """Each proxy appends whom it heard from: the last address that is no proxy of ours is the phone's."""
     for hop in reversed([hop.strip() for header in headers for hop in header.split(",")]):
-        if not _is_among(hop, trusted_proxies):
+        if not is_among(hop, trusted_proxies):
             return hop if is_address(hop) else ""
     return ""
-
-
-def _is_among(address: str, networks: Sequence[Network]) -> bool:
-    return is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
 
 
 def certified(request: web.BaseRequest, certificates: DeviceCertificates) -> tuple[Certified | None, str]:

@@ -25,11 +25,12 @@ from ztp_server.domain.request import (
     Refusal,
     StoredFile,
     TooLarge,
+    Unavailable,
 )
 from ztp_server.domain.site import Network
 from ztp_server.log import LONGEST_VALUE, RequestLog
 from ztp_server.metrics import Metrics
-from ztp_server.phone_http.digest import NOTHING, Answered, Logins
+from ztp_server.phone_http.digest import NOTHING, Answered, Asking, Logins
 from ztp_server.phone_http.forwarded import ForwardedHeader
 from ztp_server.phone_http.identity import certified, phone_address, requested_path, separated
 from ztp_server.phone_http.protocol import SERVER
@@ -37,6 +38,8 @@ from ztp_server.services.provisioning import Provisioning
 
 # An upload that takes longer is no phone's.
 UPLOAD_SECONDS = 30
+# When a phone that we had nothing for may ask again.
+RETRY_SECONDS = 30
 _ETAG = re.compile(r'"[^"]*"')
 _METHODS = ("GET", "HEAD", "PUT")
 
@@ -74,9 +77,11 @@ class PhoneDoor:
     async def serve(self, request: web.BaseRequest, listener: Listener) -> web.StreamResponse:
         started = time.perf_counter()
         path = requested_path(request.raw_path)
-        asked, stale = self._phone_request(request, path or "", listener)
+        asking = self._logins.asking(listener, path, request.raw_path)
+        asked, stale = self._phone_request(request, (path or "").removeprefix(asking.prefix), listener, asking)
         if path is None or request.method not in _METHODS:
-            outcome = Outcome(Refusal("not a name that phones ask for"))
+            why = "not a name that phones ask for"
+            outcome = Outcome(Challenge(why) if asked.must_log_in else Refusal(why))
         elif self._forwarded.is_forged(request, listener, request.remote or ""):
             outcome = Outcome(Refusal("a header that only a proxy may set"))
         else:
@@ -88,20 +93,21 @@ class PhoneDoor:
         response = _response(request, outcome, note)
         response.headers[hdrs.SERVER] = SERVER
         if isinstance(outcome.answer, Challenge):
-            for challenge in self._logins.challenges(listener, asked.address, stale):
+            for challenge in self._logins.challenges(asking, asked.address, stale):
                 response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
         if not isinstance(response, _StoredResponse):
             body = getattr(response, "body", None) or b""
             note(response, 0 if request.method == hdrs.METH_HEAD else len(body))
         return response
 
-    def _phone_request(self, request: web.BaseRequest, path: str, listener: Listener) -> tuple[PhoneRequest, bool]:
+    def _phone_request(
+        self, request: web.BaseRequest, path: str, listener: Listener, asking: Asking
+    ) -> tuple[PhoneRequest, bool]:
         """What is asked, and whether all that was wrong with a login was the age of its nonce."""
         address = phone_address(request, self._trusted_proxies)
         certificate, refused = self._certified(request, listener, address)
         token, name = separated(path)
-        may_log_in = self._logins.asks(listener)
-        answered = self._answered(request, listener, address) if may_log_in else NOTHING
+        answered = self._answered(request, asking, address) if asking else NOTHING
         asked = PhoneRequest(
             path=name,
             method=request.method,
@@ -114,13 +120,14 @@ class PhoneDoor:
             demands_certificate=listener in self._devices,
             token=token,
             login=answered.login,
-            may_log_in=may_log_in,
+            may_log_in=bool(asking),
+            must_log_in=asking.prefix != "",
         )
         return asked, answered.stale
 
-    def _answered(self, request: web.BaseRequest, listener: Listener, address: str) -> Answered:
+    def _answered(self, request: web.BaseRequest, asking: Asking, address: str) -> Answered:
         headers = request.headers.getall(hdrs.AUTHORIZATION, [])
-        return self._logins.read(listener, request.method, request.raw_path, address, headers)
+        return self._logins.read(asking, request.method, request.raw_path, address, headers)
 
     def _certified(self, request: web.BaseRequest, listener: Listener, address: str) -> tuple[Certified | None, str]:
         """Whom a certificate names, by what counts on the listener, or why one that was shown names nobody."""
@@ -225,6 +232,8 @@ def _response(
     if isinstance(answer, Kept):
         return web.Response(status=201 if answer.created else 204)
     response = web.Response(status=outcome.status)
+    if isinstance(answer, Unavailable):
+        response.headers[hdrs.RETRY_AFTER] = str(RETRY_SECONDS)
     if isinstance(answer, TooLarge):
         # What was not read of the body must not be taken for the next request.
         response.force_close()
