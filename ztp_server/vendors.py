@@ -6,11 +6,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from ztp_server.domain.catalog import Catalog
+from ztp_server.domain.declared_setting import DeclaredSetting
 from ztp_server.domain.file_rules import CAPTURES
 from ztp_server.domain.firmware import leads_up
 from ztp_server.domain.parameters import BadLine, ParameterNames, Syntax, parse_names
@@ -61,10 +62,36 @@ class _Sources:
 
 def _parse_toml(folder: Folder, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(folder.texts[name])
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(folder.texts[name])
+        if _has_wide_number(data):
+            raise TemplateError(name, 0, "a number of more than 64 bits")
+    except ValueError as error:  # also what Python says of a number of thousands of digits
         place = _TOML_PLACE.search(str(error))
         raise TemplateError(name, int(place[1]) if place else 0, str(error)) from None
+    except RecursionError:
+        raise TemplateError(name, 0, "nested too deeply") from None
+    _check_shape(name, data)
+    return data
+
+
+def _has_wide_number(value: Any) -> bool:
+    """TOML 1.0 has integers of 64 bits; longer ones Python reads, and does not write into a message."""
+    if isinstance(value, (dict, list)):
+        return any(map(_has_wide_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _check_shape(name: str, data: Mapping[str, Any]) -> None:
+    """The tables that are looked at before the file is checked as a whole. Raises TemplateError."""
+    for key in ("setting", "model"):
+        rows = data.get(key, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TemplateError(name, 0, f"{key}: must be tables [[{key}]]")
+    families, order = data.get("family", {}), data.get("families", [])
+    if not isinstance(families, dict) or not all(isinstance(family, dict) for family in families.values()):
+        raise TemplateError(name, 0, "family: must be tables [family.…]")
+    if not isinstance(order, list) or not all(isinstance(family, str) for family in order):
+        raise TemplateError(name, 0, "families: must be a list of names of families")
 
 
 def _with_families(folder: Folder, vendor_id: str, data: dict[str, Any]) -> _Sources:
@@ -90,7 +117,7 @@ def _like(families: Mapping[str, Any], family_id: str, asked_by: tuple[str, ...]
     other = own.pop("like", None)
     if other is None:
         return own
-    if other not in families or other in (*asked_by, family_id):
+    if not isinstance(other, str) or other not in families or other in (*asked_by, family_id):
         raise TemplateError(file, 0, f"like: {other!r} is no other family of this vendor")
     below = _like(families, other, (*asked_by, family_id), file)
     return {**{key: value for key, value in below.items() if key != "settings"}, **own}
@@ -111,6 +138,8 @@ def _vendor(folder: Folder, vendor_id: str, data: dict[str, Any], table: Setting
 def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[tuple[Key, str]]:
     """What the shape of the file alone does not tell: names that point to nothing, patterns that do not compile."""
     for rule in (*vendor.file, *vendor.upload, *vendor.firmware):
+        if len(set(rule.placeholders)) < len(rule.placeholders):
+            yield ("pattern", rule.pattern), "a placeholder stands in it twice"
         unknown = set(rule.placeholders) - set(CAPTURES)
         if unknown:
             yield ("pattern", rule.pattern), f"no placeholder {{{unknown.pop()}}}; known: {', '.join(CAPTURES)}"
@@ -119,6 +148,8 @@ def _problems(vendor: Vendor, table: SettingsTable, folder: Folder) -> Iterable[
     if vendor.certificate:
         for pattern in (vendor.certificate.pattern, *vendor.certificate.generic):
             yield from _pattern_problems(("certificate",), pattern)
+        if "(?P<mac>" not in vendor.certificate.pattern:
+            yield ("certificate", "pattern"), "has no group mac: (?P<mac>…)"
     for number, model in enumerate(vendor.model):
         if model.family not in vendor.family:
             yield ("model", number, model.id), f"family {model.family!r} is not in this folder"
@@ -151,6 +182,9 @@ def _family_problems(key: Key, family: Family, table: SettingsTable) -> Iterable
         given = [s for s in ("parameter", "server", "absent", "unproven") if getattr(support, s)]
         if len(given) != 1:
             yield (*key, "settings", setting), "give exactly one of parameter, server, absent, unproven"
+    yield from _pattern_problems((*key, "custom_name"), family.custom_name)
+    for name, limit in family.limits.items():
+        yield from _pattern_problems((*key, "limits", name), limit.pattern)
     if family.reading.flash:
         yield from _pattern_problems((*key, "reading", "flash"), family.reading.flash.names)
     yield from _default_problems((*key, "defaults"), family.defaults, table)
@@ -168,7 +202,7 @@ def _step_problems(key: Key, vendor: Vendor, family: Family) -> Iterable[tuple[K
 def _pattern_problems(key: Key, pattern: str) -> Iterable[tuple[Key, str]]:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         yield key, f"{pattern!r} is no regular expression: {error}"
 
 
@@ -235,23 +269,14 @@ def _declared_settings(vendor_id: str, rows: list[dict[str, Any]]) -> dict[str, 
     declared = {}
     for row in rows:
         try:
-            name = f"{vendor_id}.{row['name']}"
-            setting = Setting(name, vendor_id, _type_of(row), row["default"], row["help"], row.get("secret", False))
-            setting.parse(setting.default)
-        except (KeyError, BadValue) as error:
-            reason = f"needs {error}" if isinstance(error, KeyError) else str(error)
+            setting = DeclaredSetting.model_validate(row).of(vendor_id)
+        except (ValidationError, BadValue) as error:
+            reason = str(error) if isinstance(error, BadValue) else _first_of(error)
             raise TemplateError(f"{vendor_id}/{VENDOR_FILE}", 0, f"setting {row.get('name', '?')}: {reason}") from None
-        declared[name] = setting
+        declared[setting.name] = setting
     return declared
 
 
-def _type_of(row: Mapping[str, Any]) -> Any:
-    if row["type"] == "boolean":
-        return bool
-    if row["type"] == "integer":
-        return Annotated[int, Field(ge=row["min"], le=row["max"])]
-    if row["type"] == "choice":
-        return Literal[tuple(row["values"])]
-    if row["type"] == "text":
-        return Annotated[str, Field(max_length=row.get("max", 255))]
-    raise KeyError("a type: boolean, integer, choice or text")
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

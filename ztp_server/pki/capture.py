@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ztp_server.domain.hardware_id import normalise_mac
 from ztp_server.errors import Misconfigured
 from ztp_server.pki.authority import ServerFiles
-from ztp_server.pki.extensions import is_ca
+from ztp_server.pki.extensions import UNREADABLE, is_ca, read_whole
 from ztp_server.pki.pair import is_issued_by
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Capture:
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._talk(reader, writer, address)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, *UNREADABLE):
             pass  # a phone that hung up, or somebody who is none
         finally:
             self._busy -= 1
@@ -127,15 +127,18 @@ class Capture:
         await _send(tls, writer)
 
     def _look(self, tls: SSL.Connection, address: str) -> None:
+        """Raises one of UNREADABLE for what nobody can be shown."""
         leaf = tls.get_peer_certificate(as_cryptography=True)
         if leaf is None or len(self._known) >= self._most:
             return
         digest = leaf.fingerprint(hashes.SHA256())
         if digest in self._known:
             return
-        self._known.add(digest)
         sent = tls.get_peer_cert_chain(as_cryptography=True) or []
         above = tuple(c for c in sent if isinstance(c, x509.Certificate) and c != leaf)[:_MOST_ABOVE]
+        for certificate in (leaf, *above):
+            read_whole(certificate)
+        self._known.add(digest)
         self._shown(Shown(address, tls.get_protocol_version_name(), leaf, above))
 
 

@@ -12,6 +12,8 @@ from ztp_server.errors import BadValue
 # What reading a certificate raises that was made wrong, or in a way that nobody knows.
 UNREADABLE = (
     *(ValueError, UnsupportedAlgorithm),
+    # A name whose value is a BIT STRING where `cryptography` knows none.
+    TypeError,
     *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
 
@@ -26,6 +28,12 @@ def extension(certificate: x509.Certificate, kind: type[Kind]) -> Kind | None:
         return None
     except UNREADABLE:
         raise BadValue("certificate", "its extensions cannot be read") from None
+
+
+def read_whole(certificate: x509.Certificate) -> None:
+    """Names and dates are read when they are asked for, which is too late for whoever shows them. Raises one of
+    UNREADABLE."""
+    _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def is_ca(certificate: x509.Certificate) -> bool:

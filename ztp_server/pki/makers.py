@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ztp_server.errors import BadValue, Misconfigured
-from ztp_server.pki.extensions import UNREADABLE, is_ca
+from ztp_server.pki.extensions import UNREADABLE, is_ca, read_whole
 from ztp_server.pki.strength import key_flaw, key_weakness, signature_flaw, signature_weakness
 
 # Below the data folder: CAs of demonstration phones.
@@ -151,13 +151,7 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
         is_pem = b"-----BEGIN" in content
         found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
         for certificate in found:
-            # Read when they are asked for, which is too late for whoever lists them.
-            _ = (
-                certificate.subject,
-                certificate.issuer,
-                certificate.not_valid_before_utc,
-                certificate.not_valid_after_utc,
-            )
+            read_whole(certificate)
         return found
     except UNREADABLE:
         raise BadValue("certificate", "not a certificate (PEM or DER) that can be read") from None
