@@ -16,7 +16,8 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "phones:edit": "change phones, one or many, and move them to other base settings",
         "phones:delete": "remove phones",
         "phones:reveal": "see passwords of phones: in files, exports and connection data",
-        "phones:approve": "let phones in: approve those that knocked, open windows, make tokens and Digest passwords",
+        "phones:approve": "let phones in: approve those that knocked, open windows, make tokens and Digest passwords; "
+        "widen by what phones are believed (networks, proofs, another MAC, a site that believes more)",
         "phones:restart": "restart and re-sync phones, log their users out",
         "base_settings:view": "see base settings and their revisions",
         "base_settings:add": "make and clone base settings",
