@@ -15,6 +15,7 @@ from ztp_server.api.browser import check_page, cookie_of
 from ztp_server.api.problems import CHALLENGE, Unanswered
 from ztp_server.domain.access import Actor
 from ztp_server.domain.site import Network
+from ztp_server.domain.source import source_of
 
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]{1,512}) *")
 
@@ -45,7 +46,7 @@ class Gate:
         actor = await self._access.authenticate(token, address) if token else None
         if actor is None:
             # A right token is always let in, so that nobody is locked out by others behind the same address.
-            self._count(self._failures, address)
+            self._count(self._failures, source_of(address))
             error = ', error="invalid_token"' if given else ""
             said = "needs a valid token: Authorization: Bearer …, or the cookie of a session that is not over"
             raise Unanswered(401, said, headers={"WWW-Authenticate": CHALLENGE + error})
@@ -56,7 +57,7 @@ class Gate:
 
     def stranger(self, address: str) -> Actor:
         """Somebody without a token, for what takes none: they may nothing. Raises Unanswered 429."""
-        self._count(self._failures, address)
+        self._count(self._failures, source_of(address))
         return Actor("nobody", (), address)
 
     def _count(self, buckets: limits.Buckets, key: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from aiohttp import web
 
-from ztp_server.domain.site import Network, is_address
+from ztp_server.domain.site import Network, is_address, is_among
 
 
 def client_address(request: web.BaseRequest, trusted_proxies: Sequence[Network]) -> str:
@@ -18,8 +17,3 @@ def client_address(request: web.BaseRequest, trusted_proxies: Sequence[Network])
     while hops and is_among(address, trusted_proxies) and is_address(hops[-1]):
         address = hops.pop()
     return address
-
-
-def is_among(address: str, networks: Sequence[Network]) -> bool:
-    """Whether an address is in one of some networks."""
-    return is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)

@@ -14,6 +14,7 @@ from ztp_server.api import (
     audit,
     base_settings,
     device_cas,
+    doctor,
     firmware,
     jobs,
     me,
@@ -77,6 +78,7 @@ NOUNS = (
     roles.routes,
     tokens.routes,
     audit.routes,
+    doctor.routes,
 )
 
 
@@ -101,7 +103,7 @@ def admin_app(
 
     rest = web.Application(middlewares=[door.guard])
     rest.add_routes([web.get(f"{VERSION}/openapi.json", openapi), *page_routes(), *door.routes(nouns)])
-    app = web.Application(middlewares=[outermost(hosts or HostNames())])
+    app = web.Application(middlewares=[outermost(hosts or HostNames(), door.note)])
     app.add_routes([*health_routes(services, metrics), *(oidc.routes() if oidc else ())])
     app.router.add_get("/api", to_page)
     app.add_subapp("/api", rest)

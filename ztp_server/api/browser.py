@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from ztp_server.api.addresses import is_among
 from ztp_server.api.hosts import host_of, is_loopback_name
 from ztp_server.api.problems import Unanswered
-from ztp_server.domain.site import Network
+from ztp_server.domain.site import Network, is_among
 
 # `__Host-`: a browser takes it only with Secure, for the whole of one host, and from no neighbour of its domain.
 COOKIE = "__Host-ztp"

@@ -76,20 +76,25 @@ class RestDoor:
         response = await self._guarded(request, handler)
         response.headers["X-Request-Id"] = number
         body = getattr(response, "body", None)
+        sent = len(body) if isinstance(body, bytes) else 0
+        self.note(request, response.status, time.perf_counter() - started, sent)
+        return response
+
+    def note(self, request: web.Request, status: int, seconds: float, sent: int = 0) -> None:
+        """The log line of a request, with neither its query nor its headers: secrets may stand there."""
         self._requests.write(
             {
                 "door": "rest",
-                "request": number,
+                "request": request.get(_NUMBER, ""),
                 "method": request.method,
                 "path": request.path[:256].encode("ascii", "backslashreplace").decode(),
-                "status": response.status,
-                "bytes": len(body) if isinstance(body, bytes) else 0,
-                "ms": round((time.perf_counter() - started) * 1000, 2),
+                "status": status,
+                "bytes": sent,
+                "ms": round(seconds * 1000, 2),
                 "actor": request.get(_ACTOR, ""),
                 "address": client_address(request, self._trusted_proxies),
             }
         )
-        return response
 
     async def _guarded(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

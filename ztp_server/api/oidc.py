@@ -20,6 +20,7 @@ from ztp_server.api.browser import (
 )
 from ztp_server.api.problems import Unanswered, problem
 from ztp_server.domain.site import Network
+from ztp_server.domain.source import source_of
 from ztp_server.errors import LoginRefused, Misconfigured, StoreUnavailable
 from ztp_server.outbound import OutboundRefused
 from ztp_server.services.external_logins import ExternalLogins
@@ -91,7 +92,7 @@ class OidcDoor:
         return begun, given["code"][0]
 
     def _count(self, request: web.Request) -> None:
-        wait = self._asked.take(client_address(request, self._trusted_proxies), time.monotonic())
+        wait = self._asked.take(source_of(client_address(request, self._trusted_proxies)), time.monotonic())
         if wait:
             raise Unanswered(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from ztp_server.api.application import admin_app
 from ztp_server.api.hosts import HostNames
 from ztp_server.api.listener import AdminListener
 from ztp_server.api.oidc import OidcDoor
 from ztp_server.config import ServeOptions
+from ztp_server.errors import StoreUnavailable
 from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.outbound import Outbound
@@ -31,7 +33,7 @@ async def open_admin(
         )
         own = folder / "tls" / "server.pem", folder / "tls" / "server.key"
         pair = AdminPair(door.certificate or own[0], door.key or own[1]) if options.admin_uses_tls else None
-        listener = AdminListener(app, sock, pair)
+        listener = AdminListener(app, sock, pair, options.trusted_proxies)
     except BaseException:
         sock.close()
         raise
@@ -49,6 +51,7 @@ async def _oidc(options: ServeOptions, services: Services) -> OidcDoor | None:
         return None
     client = Client(given.issuer, given.client_id, given.client_secret)
     logins = ExternalLogins(services.store, services.logins, given.auto_role)
-    await logins.check()
+    with suppress(StoreUnavailable):  # whoever logs in by then is told
+        await logins.check()
     provider = Oidc(client, Outbound(allow_private=given.allow_private))
     return OidcDoor(provider, logins, options.trusted_proxies)

@@ -1,7 +1,9 @@
-"""What goes around every request of the admin listener: is it meant for us, does its answer tell a browser enough."""
+"""What goes around every request of the admin listener: is it meant for us, does its answer tell a browser enough, and
+is it written down."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,18 +21,23 @@ _NOT_US = (
 log = structlog.get_logger()
 
 
-def outermost(hosts: HostNames) -> Any:
-    """The middleware of the whole application."""
+def outermost(hosts: HostNames, note: Callable[[web.Request, int, float], None]) -> Any:
+    """The middleware of the whole application. `note` is told the status and seconds of what was turned away and of
+    what no door below writes down."""
 
     @web.middleware
     async def around(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if not hosts.fit(request):
-            response: web.StreamResponse = problem(421, _NOT_US)
+        started = time.perf_counter()
+        if hosts.fit(request):
+            response = await _answered(request, handler)
+        else:
+            response = problem(421, _NOT_US)
             response.force_close()  # nothing that was sent with it is read
-            return secured(request, response)
-        return secured(request, await _answered(request, handler))
+        if response.status == 421 or request.path.startswith("/oidc/"):
+            note(request, response.status, time.perf_counter() - started)
+        return secured(request, response)
 
     return around
 

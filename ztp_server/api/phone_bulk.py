@@ -12,6 +12,7 @@ from ztp_server.api.paging import make_cursor, read_cursor
 from ztp_server.api.shapes import Answer, Body, PageQuery
 from ztp_server.services.bulk_preview import Preview
 from ztp_server.services.job_views import preview_view
+from ztp_server.services.phone_proofs import WINDOW_MINUTES
 from ztp_server.services.phone_selection import MOST_NAMED, Selection, parse_selection
 
 routes = Routes("bulk", "The same change of many phones: looked at first, done by a job, undone by another.")
@@ -49,6 +50,13 @@ class Migration(PhoneSelection):
 
     to: Id
     overrides: Literal["keep", "drop", "drop-same"] = "keep"
+
+
+class WindowsBody(PhoneSelection):
+    """For how long they may come without a proof of their own."""
+
+    minutes: int = Field(WINDOW_MINUTES, ge=1, le=10_080)
+    reason: Annotated[str, Field(max_length=255, description="Why; it goes into the audit.")] = ""
 
 
 class SettingChangeRecord(Answer):
@@ -146,6 +154,16 @@ async def remove_phones(call: Call, body: PhoneSelection) -> Any:
 
     They are kept for a while, and an undo of the job brings them back."""
     return accepted(call, await call.services.phone_bulk.remove(call.who, _selection(body)))
+
+
+@routes.post("/phones/windows", answer=JobRecord, status=202, permission="phones:approve")
+async def open_phone_windows(call: Call, body: WindowsBody) -> Any:
+    """Open a provisioning window for many phones.
+
+    What an item of the job says is how that phone will prove itself later, where nothing sure does. A phone whose site
+    takes no windows is refused."""
+    job = await call.services.phone_bulk.open_windows(call.who, _selection(body), body.minutes, body.reason)
+    return accepted(call, job)
 
 
 def _selection(body: PhoneSelection) -> Selection:

@@ -75,6 +75,7 @@ class ExportQuery(Query):
     user: list[str] = Field([], max_length=200)
     line: list[str] = Field([], max_length=200)
     overrides: list[str] = Field([], max_length=200)
+    proofs: list[str] = Field([], max_length=200)
     never_seen: list[str] = Field([], max_length=1, description="`on` or `off`.")
     reveal: Flag = Field("false", description="With passwords and secret settings.")
     reason: str = Field("", max_length=255, description="Why they are revealed; it is written down.")

@@ -45,6 +45,7 @@ class PhoneListQuery(PageQuery):
     user: list[_Text] = _filter("Whose phone it is, by id or name; wildcards.")
     line: list[_Text] = _filter("SIP users of lines; wildcards.")
     overrides: list[_Text] = _filter("Settings that a phone sets itself, by name; `any`, `none`.")
+    proofs: list[_Text] = _filter("Whose proofs count: site, own; blocked: none do.")
     never_seen: str | None = Field(None, max_length=8, description="`on`: never asked for a file; `off`: did.")
 
 

@@ -96,6 +96,7 @@ class MadeDigestRecord(Answer):
 
     user: str
     password: str
+    warnings: list[str]
 
 
 class NewTokenBody(Body):

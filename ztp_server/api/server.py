@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web, web_protocol
 
@@ -18,8 +18,17 @@ LONGEST_LINE = 32 * 1024
 IDLE_SECONDS = 60
 
 
-class _Protocol(web_protocol.RequestHandler):
-    """Tells a client that breaks the grammar so, without repeating what it sent."""
+class AdminProtocol(web_protocol.RequestHandler):
+    """Tells a client that breaks the grammar so, without repeating what it sent. `gone` is done when it has left."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.gone = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if not self.gone.done():  # who waited may have been cancelled
+            self.gone.set_result(None)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -35,9 +44,9 @@ class _Protocol(web_protocol.RequestHandler):
         return response
 
 
-class _Server(web.Server):
-    def __call__(self) -> web_protocol.RequestHandler:
-        return _Protocol(
+class AdminServer(web.Server):
+    def __call__(self) -> AdminProtocol:
+        return AdminProtocol(
             self,
             loop=self._loop,
             keepalive_timeout=IDLE_SECONDS,
@@ -59,4 +68,4 @@ class AdminRunner(web.AppRunner):
         app.freeze()
         # An application takes web.Request, which is what its own factory makes.
         handler = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", app._handle)
-        return _Server(handler, request_factory=app._make_request, access_log=None)
+        return AdminServer(handler, request_factory=app._make_request, access_log=None)

@@ -124,6 +124,12 @@ async def list_unknown_phones(call: Call, query: UnknownPhoneQuery) -> Any:
     return page(map(unknown_phone_view, found), cursor)
 
 
+@routes.get("/unknown-phones/{mac}", answer=UnknownPhoneRecord, permission=PERMISSION)
+async def get_unknown_phone(call: Call, mac: str) -> Any:
+    """Show one that knocked, waiting or denied."""
+    return unknown_phone_view(await call.services.unknown_phones.get(call.who, mac))
+
+
 @routes.post("/unknown-phones/{mac}/approve", answer=PhoneWrittenRecord, status=201, permission=PERMISSION)
 async def approve_unknown_phone(call: Call, mac: str, body: ApproveBody) -> Any:
     """Make it a phone.
