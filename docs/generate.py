@@ -31,7 +31,7 @@ NOTE = "<!-- Written by docs/generate.py; change the program, not this page. -->
 # No field takes it, and every check says what it wants instead.
 NO_VALUE = "\N{SECTION SIGN} \N{SECTION SIGN}"
 # The options that every command has: told once, in options.md.
-EVERYWHERE = ("data", "database", "templates", "certs", "config")
+EVERYWHERE = ("data", "database", "templates", "certs", "secret_key", "config")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -109,6 +109,7 @@ def test_what_a_cloud_tells_its_machines_is_closed_also_where_private_addresses_
 def test_which_addresses_are_open() -> None:
     public = ("8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808")
     private = ("10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.1", "::1", "fd00::1", "100.64.0.1", "::ffff:10.0.0.1")
+    private += ("fec0::1",)
     nobody = ("0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1", "::", "ff02::1", "fe80::1%eth0", "169.254.0.1")
     assert all(may_ask(a) for a in public) and not any(may_ask(a) for a in private + nobody)
     assert all(may_ask(a, allow_private=True) for a in public + private)

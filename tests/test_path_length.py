@@ -43,16 +43,16 @@ CONNECTION = {
     f"phone_http/{name}.py"
     for name in (
         *("bounds", "doorstep", "doors", "file_limit", "gate", "listeners"),
-        *("protocol", "seats", "slow_readers", "sources", "turns"),
+        *("protocol", "proxy_header", "seats", "slow_readers", "sources", "turns"),
     )
 } | {"domain/source.py"}
 # A reader of the cached path opens routes, identity, digest and forwarded (has it a login, or a proxy's certificate?),
 # request, provisioning, fleet, own_files (what counts for the phone), proving, proof, site, catalog, hardware_id,
 # templates, address, changes, database, log, metrics, check_ins, knocks and attempt. The uncached path adds the store
 # (four files), the layers and their table, the clock, what firmware is offered (two), the context and its filters, the
-# renderer, and what the history keeps of it (inputs, needed files, served bytes).
+# renderer, and what is kept of it: the history (inputs, needed files, served bytes) and the last good files.
 FILES_CACHED = 22
-FILES_UNCACHED = 46
+FILES_UNCACHED = 47
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ KEPT: Mapping[str, Mapping[str, str]] = {
         r"device\.sec\.TLS\.(customCaCert1|profile\.caCertList1)(\.set)?": (
             "a server without a CA of its own; no word for the built-in CAs is proven where a mistake would be fatal"
         ),
+        r"device\.prov\.(user|password)(\.set)?": "shown only where a login is asked for",
         r"device\.sec\.TLS\.customCaCert2(\.set)?": "trusted only while caCertList2, which is always said, says so",
     },
     "spectralink": {

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -15,9 +16,10 @@ from ztp_server.api.listener import AdminListener
 from ztp_server.api.opening import open_admin
 from ztp_server.certificates import CertificateFiles, Certificates
 from ztp_server.config import Address, ServeOptions, shipped_folder
+from ztp_server.domain.login_place import login_prefixes
 from ztp_server.domain.request import Listener
 from ztp_server.domain.template_context import Server
-from ztp_server.errors import ZtpError
+from ztp_server.errors import StoreUnavailable, ZtpError
 from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
 from ztp_server.phone_http.digest import Logins
@@ -34,10 +36,12 @@ from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet
 from ztp_server.services.hand_over import HandOver
+from ztp_server.services.last_good_writer import LastGoodWriter
 from ztp_server.services.opening import Services, open_services, see_folder
 from ztp_server.services.provisioning import Provisioning
 from ztp_server.services.retention import forget_old
 from ztp_server.services.rule_approvals import RuleApprovals
+from ztp_server.services.serving import keep_serving, note_stopped
 from ztp_server.services.uploads import Uploads
 
 WATCH_SECONDS = 0.5
@@ -63,11 +67,14 @@ class App:
         certificates = self._certificate_files.load(services.templates.catalog)
         self.address = services.address
         self.address.is_demo = options.demo
+        self.address.logins = login_prefixes((*options.digest, *options.basic))
         self.check_ins = CheckIns(services.store, services.templates)
         self.rule_approvals = RuleApprovals(services.store, services.templates, self.address, self.check_ins.report)
         self.check_ins.knocked = self.rule_approvals.consider
         self.metrics.knocks_left_out.set_function(lambda: self.check_ins.knocks.left_out)
         self.fleet = Fleet(services.store, services.templates, self.address)
+        kept = services.last_good
+        self.last_good = LastGoodWriter(services.store, services.templates, kept, self.check_ins.report)
         self._requests = RequestLog(as_json=options.json_log)
         header = options.proxied.header if options.proxied else ""
         forwarded = ForwardedHeader(header, certificates.forwarded, self.check_ins.report)
@@ -104,25 +111,23 @@ class App:
 
     @classmethod
     async def start(cls, options: ServeOptions) -> App:
-        """Open the data, bind every listener, serve. Raises Misconfigured; then nothing is left running."""
+        """Open the data, bind every listener, serve; without its database, if that cannot be opened and phones have
+        last good files. Raises Misconfigured; then nothing is left running."""
         data = options.data
-        services = await open_services(
-            data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers, data.secret_key
-        )
+        where = data.data, data.database_url, shipped_folder("templates"), data.own_templates, data.makers
+        services = await open_services(*where, data.secret_key, to_serve=True)
         try:
             see_folder(data.own_certs)
-            if options.demo:
+            if options.demo and services.store.is_open:
                 await make_demo(services, data.data)
             app = cls(options, services)
-            if options.admin:
-                app.first_token = await services.tokens.new_first()
             await app._open_doors()
         except BaseException:
             await services.close()
             raise
-        jobs = services.job_runner.run_forever()
-        phones = (app.check_ins.run(), app.rule_approvals.run(), app.doors.run())
-        works = (*phones, services.tokens.run(), services.logins.run(), app._watch(), app._daily(), jobs)
+        phones = (app.check_ins.run(), app.rule_approvals.run(), app.doors.run(), services.job_runner.run_forever())
+        of_data = (services.tokens.run(), services.logins.run(), app.last_good.run(), app._open_database())
+        works = (*phones, *of_data, app._watch(), app._daily())
         app._tasks = [asyncio.create_task(work) for work in works]
         return app
 
@@ -133,11 +138,17 @@ class App:
         with suppress(TimeoutError):
             # Not wait_for, which takes turns of the loop in which a job may have begun its next step.
             async with asyncio.timeout(REST_SECONDS):
-                await self.services.store.database.rest()
+                await self.services.store.rest()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.services.close()
+        await asyncio.to_thread(note_stopped, self.options.data.data)
+
+    async def _open_database(self) -> None:
+        """Go on to open a database that did not open at the start."""
+        if await self.services.opening.later(self.services.store, self.check_ins.report):
+            await _undisturbed("address", self._write_down)
 
     def _provisioning(self) -> Provisioning:
         services = self.services
@@ -148,6 +159,8 @@ class App:
         self.provisioning = Provisioning(
             services.templates, self.address, self.fleet, firmware, offers, uploads, self.check_ins, hand_over
         )
+        self.provisioning.last_good, self.provisioning.made = self.last_good.last_good, self.last_good.note
+        self.fleet.forgotten = self.last_good.last_good.forget
         self.provisioning.failures = Failures(self.fleet.hardware_ids, self.check_ins.report, self.metrics)
         return self.provisioning
 
@@ -168,8 +181,24 @@ class App:
             await self._close_doors()
             raise
         self.address.server = self._server(self._certificates)
+        try:
+            await self._write_down()
+        except StoreUnavailable as error:
+            log.error("address.not_written", reason=str(error))
+        await asyncio.to_thread(keep_serving, self.options.data.data, self._facts())
+
+    async def _write_down(self) -> None:
+        """What a server tells its database when it starts. Raises StoreUnavailable."""
+        if self.options.admin:
+            self.first_token = await self.services.tokens.new_first()
         await keep_address(self.services.store, self.address)
         await self._report_changed_cas()
+
+    def _facts(self) -> dict[str, Any]:
+        """What `ztp doctor` is told of this server."""
+        listening = {str(kind): str(one.address) for kind, one in self.listeners.items()}
+        admin = {"admin": str(self.admin_address)} if self.admin_address else {}
+        return {**self.options.facts(), "listeners": listening | admin, "urls": self.doors.urls()}
 
     async def _open_admin(self) -> None:
         if not self.options.admin:
@@ -187,6 +216,8 @@ class App:
         """Take up changed templates and certificates."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            # Also while no phone asks: once one does, the database may be gone.
+            await _undisturbed("changes", self.fleet.catch_up)
             await _undisturbed("templates", self._refresh_templates)
             await _undisturbed("certificates", self._refresh_certificates)
             if self._admin:
@@ -260,7 +291,8 @@ async def serve(options: ServeOptions, started: Callable[[App], object]) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    started(app)
+    with suppress(OSError):  # standard output on a full disk
+        started(app)
     try:
         await stop.wait()
     finally:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ztp_server.domain.site import Network, parse_networks
 from ztp_server.errors import BadValue, Misconfigured
@@ -184,11 +184,13 @@ class ServeOptions:
     public_name: str = ""
     ntp_server: str = ""
     trusted_proxies: tuple[Network, ...] = ()
+    # Listeners where those say by the PROXY protocol whose connection they pass through.
+    proxy_protocol: tuple[str, ...] = ()
     admin_door: AdminOptions = AdminOptions()
     legacy: LegacyListener | None = None
     expired: ExpiredListener | None = None
     proxied: ProxiedListener | None = None
-    # Listeners on which a phone may prove itself by HTTP Digest, and by Basic.
+    # Where a phone may prove itself by HTTP Digest, and by Basic, as LoginPlace spells it: a listener, `https:/d/`.
     digest: tuple[str, ...] = ()
     basic: tuple[str, ...] = ()
     demo: bool = False
@@ -199,8 +201,9 @@ class ServeOptions:
     def __post_init__(self) -> None:
         if self.admin:
             self.admin_door.uses_tls(self.admin)
-        if self.proxied and not self.trusted_proxies:
-            raise Misconfigured("--phone-proxied: --trusted-proxies must say which addresses are proxies")
+        for option, given in (("--phone-proxied", self.proxied), ("--proxy-protocol", self.proxy_protocol)):
+            if given and not self.trusted_proxies:
+                raise Misconfigured(f"{option}: --trusted-proxies must say which addresses are proxies")
 
     @property
     def admin_host(self) -> str:
@@ -210,6 +213,22 @@ class ServeOptions:
     @property
     def admin_uses_tls(self) -> bool:
         return self.admin is not None and self.admin_door.uses_tls(self.admin)
+
+    def facts(self) -> dict[str, Any]:
+        """What is written down of them for the doctor (services/serving.py); no secret."""
+        own = (self.admin_door.certificate, self.admin_door.key)
+        certificate, key = (str(path.absolute()) if path else "" for path in own)
+        legacy, expired = self.legacy, self.expired
+        return {
+            "demo": self.demo,
+            "admin_tls": self.admin_uses_tls,
+            "admin_certificate": certificate,
+            "admin_key": key,
+            "legacy_networks": tuple(map(str, legacy.networks)) if legacy else (),
+            "legacy_until": str(legacy.until) if legacy else "",
+            "expired_networks": tuple(map(str, expired.networks)) if expired else (),
+            "trusted_proxies": tuple(map(str, self.trusted_proxies)),
+        }
 
     @property
     def name(self) -> str:

@@ -12,7 +12,8 @@
     │   ├── TooMany            asked too often; says when to come back
     │   └── ImportRefused      a CSV with bad rows; every row named
     ├── Misconfigured          the server cannot start like this: file, port, folder, database
-    │   └── ForgeableProxy     a proxy hands on what only it may say (CLI: exit code 2)
+    │   ├── ForgeableProxy     a proxy hands on what only it may say (CLI: exit code 2)
+    │   └── DataUnavailable    the data folder or database cannot be opened now, and may be by and by
     ├── TemplateError          a template or vendor.toml is wrong; names file and line
     └── StoreUnavailable       the database cannot answer now
         └── Damaged            one sealed value does not open; names its place
@@ -114,6 +115,11 @@ class Misconfigured(ZtpError):
 
 class ForgeableProxy(Misconfigured):
     """A proxy hands on what a phone says of itself: anybody could be any phone."""
+
+
+class DataUnavailable(Misconfigured):
+    """The data folder or database cannot be opened now: locked, damaged, gone, away, or on a disk that takes nothing.
+    That may be another thing in a moment; phones get their last good files meanwhile."""
 
 
 class TemplateError(ZtpError):

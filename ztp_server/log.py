@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -26,12 +27,24 @@ def set_up(*, as_json: bool) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _LosingLines())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _LosingLines:
+    """Standard error, of which a line is lost when it cannot be written: a full disk must not end who logs to it."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _cut(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -70,5 +83,6 @@ class RequestLog:
     def flush(self) -> None:
         lines, self._lines = self._lines, []
         if lines:
-            sys.stderr.write("\n".join(lines) + "\n")
-            sys.stderr.flush()
+            out = _LosingLines()
+            out.write("\n".join(lines) + "\n")
+            out.flush()

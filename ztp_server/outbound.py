@@ -108,7 +108,9 @@ def may_ask(address: str, *, allow_private: bool = False) -> bool:
     ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
     if any(ip in network for network in _NEVER if network.version == ip.version):
         return False
-    return (ip.is_global and not ip.is_reserved) or allow_private
+    # Addresses that IPv6 once had for a site (RFC 3879) are counted as global by `ipaddress`.
+    is_of_a_site = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
+    return (ip.is_global and not ip.is_reserved and not is_of_a_site) or allow_private
 
 
 def _meant(ip: _IP) -> _IP:

@@ -18,7 +18,9 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from tests.conftest import ADMIN, World, options
+from tests.phone_http.conftest import eventually
 from tests.services.opened import new_data
+from ztp_server.api import doorway
 from ztp_server.app import App
 from ztp_server.cli import serve as serve_command
 from ztp_server.config import Address, AdminOptions, ServeOptions
@@ -133,6 +135,39 @@ async def test_a_certificate_is_taken_into_service_without_a_restart_and_a_wrong
             await ask(world, "/healthz", trusting(first[2]))
         async with open_already.get("/healthz") as answer:
             assert answer.status == 200
+
+
+async def test_who_holds_connections_open_gets_so_many_and_hinders_nobody_elsewhere(
+    start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorway, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(doorway, "MOST", 5)
+    world = await start(admin=ANYWHERE)
+    address, context = world.app.admin_address, trusting(world.ca)
+    assert address
+
+    async def silent(source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", address.port, local_addr=(source, 0))
+
+    async def is_served(source: str) -> bool:
+        connector = aiohttp.TCPConnector(ssl=context, force_close=True, local_addr=(source, 0))
+        url = f"https://127.0.0.1:{address.port}/healthz"
+        try:
+            async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    held = [await silent("127.0.0.1") for _ in range(4)]
+    assert await held[3][0].read() == b""
+    assert await is_served("127.0.0.2") and not await is_served("127.0.0.1")
+    held += [await silent(f"127.0.0.{number}") for number in (2, 3, 4)]
+    assert await held[6][0].read() == b""
+
+    # One that leaves makes room.
+    for _, writer in held:
+        writer.close()
+    await eventually(lambda: is_served("127.0.0.1"))
 
 
 def given(admin: str, **door: Any) -> ServeOptions:

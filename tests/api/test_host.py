@@ -137,3 +137,16 @@ async def test_behind_a_proxy_that_speaks_https_a_browser_logs_in(rest: Rest) ->
                 assert ("Set-Cookie" in answer.headers) == (status == 201)
         finally:
             await runner.cleanup()
+
+
+async def test_what_is_turned_away_is_written_down(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(RequestLog, "write", lambda _, fields: lines.append(fields))
+    assert await status_of(rest, "/metrics?token=a-secret", "evil.example") == 421
+    assert await status_of(rest, "/api/v1/me", "evil.example") == 421
+    assert await status_of(rest, "/healthz", "localhost") == 200
+    assert [(line["path"], line["status"], line["address"]) for line in lines] == [
+        ("/metrics", 421, "127.0.0.1"),
+        ("/api/v1/me", 421, "127.0.0.1"),
+    ], "and the questions of monitoring are not"
+    assert "a-secret" not in repr(lines)

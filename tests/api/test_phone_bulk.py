@@ -35,6 +35,37 @@ async def test_many_are_edited_seen_and_set_back(rest: Rest) -> None:
     assert (await rest.post(f"/jobs/{job['id']}/undo")).status == 409
 
 
+async def test_windows_are_opened_for_many_and_what_becomes_of_each_is_said(rest: Rest) -> None:
+    await rest.services.phones.edit(ADMIN, VVX, {"proofs": ()}, {})
+    await rest.services.phones.edit(ADMIN, OTHER_VVX, {"proofs": ("window", "network")}, {})
+    body = {"filter": {"site": "madrid"}, "minutes": 30, "reason": SECRET}
+    job = await run(rest, await rest.post("/phones/windows", body))
+    assert (job["state"], job["total"], job["summary"]) == ("done", 3, {"done": 2, "refused": 1})
+    assert not job["undoable"] and job["order"]["minutes"] == 30
+    items = {item["label"][:12]: item for item in (await rest.get(f"/jobs/{job['id']}/items")).json["items"]}
+    assert "blocked" in items[VVX]["detail"] and "by its address" in items[OTHER_VVX]["detail"]
+    assert items[HD400]["detail"] == ""
+    window = (await rest.get(f"/phones/{OTHER_VVX}/proofs")).json["window"]
+    assert window and window["first_used_at"] is None
+    records = (await rest.get("/audit", action="window.opened")).json["items"]
+    assert len(records) == 2 and all(job["id"] in record["reason"] for record in records)
+    assert (await rest.post("/phones/windows", {**ONES, "minutes": 0})).fields == ["minutes"]
+    assert (await rest.post("/phones/windows", {**ONES, "expected_count": 9})).status == 409
+
+
+async def test_phones_are_listed_by_whose_proofs_count(rest: Rest) -> None:
+    await rest.services.phones.edit(ADMIN, VVX, {"proofs": ()}, {})
+    await rest.services.phones.edit(ADMIN, OTHER_VVX, {"proofs": ("window",)}, {})
+
+    async def listed(proofs: str) -> set[str]:
+        return {row["hardware_id"] for row in (await rest.get("/phones", proofs=proofs)).json["items"]}
+
+    assert await listed("blocked") == {VVX} and await listed("own") == {OTHER_VVX}
+    assert await listed("blocked,own") == {VVX, OTHER_VVX} and await listed("!blocked,!own") == await listed("site")
+    assert HD400 in await listed("site")
+    assert (await rest.get("/phones", proofs="none")).fields == ["proofs"]
+
+
 async def test_items_and_jobs_come_page_by_page(rest: Rest) -> None:
     for _ in range(2):
         job = await run(rest, await rest.post("/phones/edit", {**ONES, "change": {"settings": {"sip_dscp": 9}}}))

@@ -47,3 +47,13 @@ async def test_an_address_is_believed_of_a_trusted_proxy_only(start: Callable[..
         world.app._requests.write = lines.append
         await ask(world, "/me", "none", "198.51.100.1, 192.0.2.7")
         assert lines[-1]["address"] == address
+
+
+async def test_who_fails_from_many_addresses_of_one_ipv6_subnet_is_one_who_fails(
+    start: Callable[..., Awaitable[World]],
+) -> None:
+    world = await start(trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),))
+    statuses = [(await ask(world, "/me", "wrong", f"2001:db8::{number:x}"))[0] for number in range(1, 41)]
+
+    assert statuses[0] == 401 and statuses[-1] == 429
+    assert (await ask(world, "/me", "wrong", "2001:db8:0:1::1"))[0] == 401

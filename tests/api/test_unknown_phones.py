@@ -62,6 +62,14 @@ async def test_who_knocked_is_listed_in_parts_and_by_filter(knocked: Rest) -> No
     assert (await knocked.get("/unknown-phones", token="madrid-token")).status == 403
 
 
+async def test_one_is_shown_to_who_may_approve(knocked: Rest) -> None:
+    shown = await knocked.get(f"/unknown-phones/{MACS[0].upper()}", token="installer")
+    assert (shown.status, shown.json["mac"], shown.json["certificate"]["is_its_own"]) == (200, MACS[0], True)
+    assert (await knocked.get("/unknown-phones/0004f2999999")).status == 404
+    assert (await knocked.get("/unknown-phones/%3Cb%3E")).fields == ["mac"]
+    assert (await knocked.get(f"/unknown-phones/{MACS[0]}", token="madrid-token")).status == 403
+
+
 async def test_one_is_approved_with_its_lines_and_is_a_phone_then(knocked: Rest) -> None:
     body = {**PLACE, "name": HOSTILE_NAME, "lines": [{"user": "1001", "password": HOSTILE_PASSWORD}]}
     made = await knocked.post(f"/unknown-phones/{MACS[1]}/approve", body, token="installer")

@@ -10,12 +10,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
 
 from tests.conftest import ADMIN
 from tests.services.opened import open_data
+from ztp_server.cli.ca_learn import _told
 from ztp_server.pki.authority import make_device_authority, make_device_certificate
+from ztp_server.pki.capture import Shown
 
 MAC = "0004F2AABBCC"
 LEARN = ("-m", "ztp_server", "ca", "learn")
@@ -129,3 +133,14 @@ async def test_what_a_script_takes_it_takes_from_named_addresses_alone(data: Pat
     _, err = await process.communicate()
 
     assert process.returncode == 2 and b"--from" in err
+
+
+async def test_a_name_that_is_shown_does_not_move_the_cursor(tmp_path: Path) -> None:
+    authority = make_device_authority(tmp_path / "ca", "Somebody's CA")
+    certificate, _ = make_device_certificate(*authority, tmp_path / "devices", "phone", {"CN": "a\x1b[2Jb\u202e"})
+    leaf, *above = x509.load_pem_x509_certificates(certificate.read_bytes())
+    lines = list(
+        _told(Shown("192.0.2.1", "TLSv1.3", leaf, tuple(above)), SimpleNamespace(vendor_of_oui=lambda _: None))
+    )
+    assert "a\\x1b[2Jb\\u202e" in lines[1]
+    assert all(line.lstrip("\n").isprintable() for line in lines)

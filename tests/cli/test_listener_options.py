@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 from click.testing import CliRunner
 
+from ztp_server.cli.common import OPTION_NAMES
 from ztp_server.cli.main import cli
 from ztp_server.config import Address, ExpiredListener, LegacyListener, ProxiedListener, ServeOptions
 from ztp_server.errors import ForgeableProxy
@@ -89,3 +91,10 @@ def test_a_file_of_options_may_hold_them(tmp_path: Path) -> None:
     _, _, options = serve(tmp_path, "--config", str(file))
 
     assert options and options.legacy and options.legacy.until == date(2027, 6, 30)
+
+
+def test_a_file_of_options_for_the_server_is_no_obstacle_to_any_other_command() -> None:
+    command = cli.get_command(Context(cli), "serve")
+
+    assert command
+    assert {option.name for option in command.params} - {"config"} <= OPTION_NAMES

@@ -49,8 +49,10 @@ def test_a_digest_password_is_printed_when_it_is_made(office: Done, ztp: Ztp, tm
     user, password = office("phone", "digest", MAC).rstrip("\n").split("\t")
     assert user == MAC and len(password) == 24
     (tmp_path / "secret").write_text("p<a;s&s'%41\n")
-    given = office("phone", "digest", MAC, "--user", "ops", "--password", f"@{tmp_path / 'secret'}", "--json")
-    assert json.loads(given) == {"user": "ops", "password": "p<a;s&s'%41"}
+    given = ztp("phone", "digest", MAC, "--user", "ops", "--password", f"@{tmp_path / 'secret'}", "--json")
+    assert "still holds the login that this one replaces" in given.err
+    made = json.loads(given.out)
+    assert (made["user"], made["password"]) == ("ops", "p<a;s&s'%41")
     assert "reason" in ztp("phone", "digest", MAC, "--reveal").complaint
     assert office("phone", "digest", MAC, "--reveal", "--reason", "reset") == "ops\tp<a;s&s'%41\n"
     assert "p<a;s&s" not in office("phone", "proofs", MAC) + office("audit", "list", "--json")
@@ -107,3 +109,17 @@ def test_an_import_opens_windows_when_it_is_asked_to(office: Done, ztp: Ztp, tmp
     )
     update = ztp("phone", "import", tmp_path / "new.csv", "--open-window", "60m", "--mode", "update")
     assert "an update makes none" in update.complaint
+
+
+def test_windows_are_opened_for_many_by_a_job(office: Done, ztp: Ztp) -> None:
+    out = office("phone", "window", "open", "--filter", "model=vvx-411", "--for", "2h")
+    assert out.endswith("done: 1 done\n")
+    assert json.loads(office("phone", "proofs", MAC, "--json"))["window"]["until"]
+    assert office("phone", "window", "open", MAC, MAC).endswith("done: 1 done\n")
+    assert ztp("phone", "window", "open").code == 2
+    assert ztp("phone", "window", "open", MAC, "--filter", "model=vvx-411").code == 2
+    assert ztp("phone", "window", "open", "--filter", "model=vvx-411", "--json").code == 2
+    office("phone", "block", MAC)
+    assert MAC in office("phone", "list", "--filter", "proofs=blocked")
+    assert office("phone", "list", "--filter", "proofs=own") == ""
+    assert ztp("phone", "window", "open", "--filter", "proofs=blocked").code == 1

@@ -48,6 +48,16 @@ def test_who_knocked_is_listed(knocked: Any) -> None:
     assert knocked("unknown", "list", "--network", "10.2.0.0/24") == ""
 
 
+def test_one_is_shown(knocked: Any, ztp: Ztp) -> None:
+    shown = dict(line.split("\t") for line in knocked("unknown", "show", "00:04:F2:10:00:00").splitlines())
+    assert (shown["MAC"], shown["State"], shown["Model"]) == (MACS[0], "waiting", "vvx-411")
+    knocked("unknown", "deny", MACS[0], "--reason", HOSTILE_NAME)
+    found = json.loads(knocked("unknown", "show", MACS[0], "--json"))
+    assert (found["state"], found["why"]) == ("denied", HOSTILE_NAME)
+    assert "Denied by" in knocked("unknown", "show", MACS[0])
+    assert ztp("unknown", "show", "0004f2999999").code == 1
+
+
 def test_one_is_approved_with_its_line_and_the_server_may_be_down(knocked: Any, ztp: Ztp) -> None:
     out = knocked("unknown", "approve", "00:04:F2:10:00:00", *PLACE, "--name", HOSTILE_NAME, "--line", "user=1001")
     assert out == f"{MACS[0]}\n"

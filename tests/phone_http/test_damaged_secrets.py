@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.conftest import ADMIN, HD400, HD400_UA, OTHER_VVX, VVX, World
+from tests.conftest import ADMIN, HD400, HD400_UA, OTHER_VVX, VVX, World, sample_phone
 from tests.services.sealed import FILE_JOB, flip, seal_everything, sealed_texts
+from ztp_server.domain.phone import Line
 from ztp_server.errors import BadValue, Damaged
 from ztp_server.services.phone_selection import parse_selection
 
@@ -34,13 +35,15 @@ async def test_a_damaged_password_is_one_phones_trouble_until_it_is_set_anew(wor
     services, good = world.services, await world.ask(OWN)
     await damage(world, "lines", "password", "user = '1001'")
     await services.sites.edit(ADMIN, "madrid", "New name", {})  # so that the phone is read anew
-    # It is served what it was given in better days; after a restart nothing rather than something wrong.
+    # It is served what it was given in better days, also after a restart; and nothing rather than something wrong.
     again = await world.ask(OWN)
     assert (again.status, again.body) == (200, good.body)
     # Who proves nothing is told what others are told, whatever is damaged.
     assert (await world.ask(OWN, headers={"Forwarded": "for=192.0.2.1"})).status == 404
     await world.restart()
-    services = world.services
+    services, again = world.services, await world.ask(OWN)
+    assert (again.status, again.body) == (200, good.body)
+    services.last_good.drop()
     assert (await world.ask(OWN)).status == 503 and (await world.ask(OTHER)).status == 200
     assert (await world.ask(f"{HD400}.cfg", user_agent=HD400_UA)).status == 200
     # Each of the two servers told of it, once.
@@ -65,6 +68,15 @@ async def test_a_damaged_password_is_one_phones_trouble_until_it_is_set_anew(wor
     assert (await services.job_runner.run(job.id)).state == "done"
     await services.phone_lines.set_line(ADMIN, VVX, 1, {"password": "n3w"})
     assert (await world.ask(OWN)).status == 200
+
+
+async def test_another_phone_of_the_same_mac_is_never_given_what_the_one_before_was(world: World) -> None:
+    before = await world.ask(OWN)
+    await world.services.phones.remove(ADMIN, VVX)
+    await world.services.phones.add(ADMIN, sample_phone(VVX, lines=(Line("9999", password="another"),), line_keys=()))
+    await damage(world, "lines", "password", "user = '9999'")
+
+    assert (before.status, (await world.ask(OWN)).status) == (200, 503)
 
 
 async def test_a_damaged_phone_can_be_removed_and_its_record_too(world: World) -> None:

@@ -102,6 +102,7 @@ async def test_why_tells_who_denied_a_certificate_and_why(world: World) -> None:
     denied = [finding.text for finding in found.findings if finding.ok is False and "denied by test" in finding.text]
     assert len(denied) == 2 and all("stolen & sold" in text for text in denied)
     assert found.attempts[0].reason.endswith(": it was denied")
+    assert any("ztp certificate allow" in line for line in found.advice)
     assert {answer.status for answer in found.answers if answer.listener == "mtls"} == {404}
 
 

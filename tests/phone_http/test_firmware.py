@@ -108,6 +108,20 @@ async def test_a_user_agent_that_names_the_phone_gives_it_its_own_version(
     assert (await world.ask("sip.ld")).body == IMAGE
 
 
+async def test_a_user_agent_that_names_a_phone_of_elsewhere_tells_nothing_of_it(
+    world: World, add_firmware: AddFirmware
+) -> None:
+    await add_firmware(default=True)
+    await world.services.phones.edit(ADMIN, VVX, {}, {"firmware_update": "off"})
+    await world.services.sites.add(ADMIN, "paris", "Paris", {"networks": "127.0.0.0/8"})
+    await world.services.sites.edit(ADMIN, "madrid", None, {"networks": "10.0.0.0/8"})
+    named = f"FileTransport PolycomVVX-VVX_411-UA/5.9.6.2327 (SN:{VVX}) Type/Application"
+    unknown = named.replace(VVX, "0004f2999999")
+
+    answers = {(await world.ask("sip.ld", user_agent=said)).status for said in (named, unknown)}
+    assert answers == {200}
+
+
 async def test_a_certificate_gives_a_phone_its_own_version(world: World, add_firmware: AddFirmware) -> None:
     await add_firmware(default=True)
     await add_firmware(version="6.4.0", content=OTHER)

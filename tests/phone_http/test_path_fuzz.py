@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -116,6 +118,25 @@ async def test_no_target_opens_a_file_elsewhere_or_fails(
     assert any(name.endswith("ring.wav") for name in names), "the audit hook saw nothing at all"
     assert [name for name in names if not _is_inside(name, roots)] == []
     assert set(statuses) <= {200, 204, 201, 302, 404, 413} and statuses[200] and statuses[404] > statuses[200]
+
+
+def test_of_a_million_made_up_names_none_opens_a_file_elsewhere_or_fails(tmp_path: Path) -> None:
+    """Through all that a listener hands on to, in a process of its own; 20,000 in `make test`."""
+    count = examples(20_000, 1_000_000)
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fuzz_paths", "--count", str(count), "--json"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    figures = json.loads(ended.stdout)
+    assert figures["targets"] == sum(figures["statuses"].values()) == count
+    assert figures["5xx"] == 0 and figures["opened outside"] == []
+    assert figures["files opened, times"] > 1, "no file of ours was served"
+    assert {"200", "302", "404"} <= set(figures["statuses"])
 
 
 def _is_inside(name: str, roots: tuple[Path, ...]) -> bool:

@@ -97,6 +97,11 @@ async def test_several_headers_are_read_as_one_list(behind_proxy: World) -> None
 async def test_an_ipv4_address_in_ipv6_clothes_counts_as_ipv4(behind_proxy: World) -> None:
     assert (await behind_proxy.ask(SETTINGS, headers=forwarded("::ffff:192.168.1.5"))).status == 200
 
+    # That of a proxy, as a proxy before it tells that takes both: it is no phone's, though it lies in the site.
+    await site(behind_proxy, networks="10.0.0.0/8,192.168.0.0/16")
+    assert (await behind_proxy.ask(SETTINGS, headers=forwarded(OUTSIDE, "::ffff:10.0.0.7"))).status == 404
+    assert (await behind_proxy.ask(SETTINGS, headers=forwarded("192.168.1.5", "::ffff:10.0.0.7"))).status == 200
+
 
 async def test_headers_that_contradict_one_another_prove_nothing(behind_proxy: World) -> None:
     both = {**forwarded("192.168.1.5"), "Forwarded": "for=203.0.113.9"}

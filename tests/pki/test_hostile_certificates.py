@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from tests.pki.test_device_certificates import signed_with
@@ -24,6 +25,7 @@ from ztp_server.pki.contexts import legacy_context, mtls_context
 from ztp_server.pki.device import DeviceAuthority, DeviceCertificates, SubjectRule
 from ztp_server.pki.factory_certificate import MAC_NAME, read_factory_certificate
 from ztp_server.pki.issuing import new_key
+from ztp_server.pki.makers import parse_certificates
 from ztp_server.pki.pair import Pair
 
 Make = Callable[..., Any]
@@ -283,6 +285,20 @@ def test_a_name_of_a_kind_nobody_knows_is_refused_and_not_an_error(root: Pair) -
     for leaf in (certificate(issuer=root, more=[x400]), x509.load_der_x509_certificate(twice)):
         with pytest.raises(BadValue, match="extensions cannot be read"):
             read_factory_certificate(leaf, "acme", RULE, owner)
+
+
+def test_a_name_that_is_no_text_is_refused_and_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A BIT STRING where `cryptography` takes none: its DER is that of another attribute, which takes one.
+    bits = x509.NameAttribute(NameOID.X500_UNIQUE_IDENTIFIER, b"\x00\x01", _ASN1Type.BitString)
+    der = certificate(x509.Name([x509.NameAttribute(CN, MAC), bits])).public_bytes(Encoding.DER)
+    der = der.replace(b"\x06\x03\x55\x04\x2d", b"\x06\x03\x55\x04\x2e")
+    monkeypatch.setattr(device, "is_issued_by", lambda *_: True)
+    makers = [DeviceAuthority("acme", "acme/ca.pem", certificate(ca=True))]
+
+    judged = DeviceCertificates(makers, {"acme": RULE}).judge(Session(der))
+    assert judged and judged.device is None and judged.reason == "it cannot be read"
+    with pytest.raises(BadValue, match="can be read"):
+        parse_certificates(der)
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")

@@ -58,7 +58,7 @@ async def everything_opened(services: Services) -> dict[str, Any]:
             "user": await session.users.get("eva"),
             "removed": (await session.removed_phones.get("0004f2666666"))[1],
             "upload": (await session.uploads.get_parameters(phone.id, UPLOAD)),
-            "digest": await session.phone_proofs.by_digest_user("vvx-digest"),
+            "digest": (await session.phone_proofs.of_phone(phone.id)).digest,
             "orders": [job.order for job in await session.jobs.page()],
             "file": [part async for part in session.jobs.file_parts(FILE_JOB)],
             "answer": await session.idempotency.get(CALLER.name, "key"),

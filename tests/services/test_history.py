@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.conftest import ADMIN, VVX, World
-from ztp_server.domain.access import ROLES, Actor, Grant
+from tests.conftest import ADMIN, VVX, World, sample_phone
+from ztp_server.domain.access import ROLES, Actor, Grant, granted
 from ztp_server.domain.attempt import Attempt, MadeOf
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.request import PhoneFile, PhoneRequest
@@ -95,6 +95,28 @@ async def test_who_may_not_see_the_phone_is_told_that_there_is_none(world: World
     ):
         with pytest.raises(NotFound):
             await call
+
+
+async def test_who_adds_a_phone_that_was_removed_elsewhere_does_not_see_what_it_was_given_there(world: World) -> None:
+    history, now = world.services.history, datetime.now(UTC)
+    await fetch(world, SETTINGS)
+    await world.services.phones.remove(ADMIN, VVX)
+    await world.services.sites.add(ADMIN, "paris", "Paris", {"networks": "127.0.0.0/8"})
+    limited = Actor("token:x", granted(ROLES["editor"], "paris"))
+    await world.services.phones.add(limited, sample_phone(VVX, site="paris"))
+
+    # The file goes on to be remembered for who may see both.
+    assert [run.file for run in await history.attempts(ADMIN, VVX, 9)] == [SETTINGS]
+    assert await history.attempts(limited, VVX, 9) == []
+    assert await history.given(limited, VVX, datetime.now(UTC)) == []
+    with pytest.raises(NotFound):
+        await history.file(limited, VVX, SETTINGS, datetime.now(UTC))
+    assert (await world.services.why.explain(limited, VVX)).attempts == []
+
+    await fetch(world, SETTINGS)
+    assert [given.file for given in await history.given(limited, VVX, datetime.now(UTC))] == [SETTINGS]
+    assert len(await history.attempts(limited, VVX, 9)) == 1
+    assert now < (await history.given(limited, VVX, datetime.now(UTC)))[0].at
 
 
 async def test_only_who_may_see_the_audit_sees_the_history_of_a_removed_phone(world: World) -> None:

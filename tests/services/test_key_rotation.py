@@ -30,6 +30,10 @@ from ztp_server.store.sealed_values import SEALED, SealedValueStore
 ROOT = Path(__file__).parents[2]
 
 
+class CutOff(Exception):
+    """The process ended here."""
+
+
 def keys_in(data: Path) -> set[str]:
     """The keys under which anything in the database is sealed: `v1`, `v2:1`, …"""
     found = b"".join(text for texts in sealed_texts(data).values() for text in texts)
@@ -92,11 +96,11 @@ async def test_a_rotation_that_was_cut_off_goes_on_with_its_key(
         nonlocal steps
         steps += 1
         if steps > 6:
-            raise ConnectionError
+            raise CutOff
         return await reseal(self, replace(sealed, batch=1), after)
 
     monkeypatch.setattr(SealedValueStore, "reseal", some)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(CutOff):
         await full.keys.rotate(ADMIN)
     assert keys_in(data) == {"v2:1", "v2:2"} and await everything_opened(full) == before
     monkeypatch.undo()
@@ -173,12 +177,12 @@ async def test_a_wrapping_that_is_cut_off_anywhere_leaves_a_database_that_opens(
     before = await everything_opened(full)
 
     def cut_off(*_: Any, **__: Any) -> None:
-        raise ConnectionError
+        raise CutOff
 
     target: Any = {"wrap_anew": "ztp_server.store.data_keys.DataKeyStore.wrap_anew",
                    "commit": "ztp_server.store.audit.AuditStore.add"}.get(cut_off_before)  # fmt: skip
     monkeypatch.setattr(target or f"ztp_server.store.key_file.KeyFile.{cut_off_before}", cut_off)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(CutOff):
         await full.keys.rotate_wrapping(ADMIN)
     monkeypatch.undo()
     again = await open_data(data)

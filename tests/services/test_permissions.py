@@ -170,6 +170,7 @@ TABLE: dict[str, Needs] = {
     "events.page": needs("audit:view", lambda s, who: s.events.page(who)),
     "backups.make": needs("server:maintain", lambda s, who: s.backups.make(who, s.file.with_name("backup"), LOCK)),
     "backups.note_restored": needs("server:maintain", lambda s, who: s.backups.note_restored(who, MANIFEST)),
+    "doctor.examine": needs("server:maintain", lambda s, who: s.doctor.examine(who)),
     "keys.show": needs("server:maintain", lambda s, who: s.keys.show(who)),
     "keys.rotate": needs("server:maintain", lambda s, who: s.keys.rotate(who)),
     "keys.rotate_wrapping": needs("server:maintain", lambda s, who: s.keys.rotate_wrapping(who)),
@@ -191,8 +192,14 @@ TABLE: dict[str, Needs] = {
         lambda s, who: s.phone_bulk.preview_migration(who, ONE, "vvx-standard", "keep"),
         named=True,
     ),
+    "phone_bulk.open_windows": needs(
+        "phones:view phones:approve", lambda s, who: s.phone_bulk.open_windows(who, ONE), named=True
+    ),
     "phone_bulk.remove": needs("phones:view phones:delete", lambda s, who: s.phone_bulk.remove(who, ONE), named=True),
     "unknown_phones.page": needs("phones:approve", lambda s, who: _seen(s.unknown_phones.page(who)), cut=True),
+    "unknown_phones.get": needs(
+        "phones:approve", lambda s, who: _its_mac(s.unknown_phones.get(who, KNOCKED)), cut=True
+    ),
     "unknown_phones.deny": needs("phones:approve", lambda s, who: s.unknown_phones.deny(who, KNOCKED), cut=True),
     "unknown_phones.forget": needs("phones:approve", lambda s, who: s.unknown_phones.forget(who, KNOCKED), cut=True),
     "unknown_phones.approve": needs(
@@ -374,6 +381,11 @@ async def _seen(page: Any) -> str:
     """Unknown phones are of no site yet: whoever approves at some site sees them all."""
     found, _ = await page
     return f"{len(found)} seen"
+
+
+async def _its_mac(unknown: Any) -> str:
+    """One of them is of no site either."""
+    return str((await unknown).mac)
 
 
 async def _nothing_there(answer: Any) -> str:

@@ -49,6 +49,7 @@ def _rows(seed: int = 5, count: int = 120) -> list[Row]:
             base_settings=chance.choice(BASES) if managed else "",
             user=chance.choice(("", "ana", "bob")),
             remote_address="+34600000000" if category == "remote" else "",
+            proofs=chance.choice((None, None, (), ("token", "window"))),
             lines=() if category == "remote" else tuple(_lines(chance, number)),
             settings={
                 n: v for n, v in (("rtp_dscp", 40), ("user_password", "s3&cret")) if managed and chance.random() < 0.2
@@ -126,6 +127,7 @@ def _values(name: str, row: Row) -> list[str]:
         "user": [phone.user, person[0].casefold()] if person else [],
         "line": [line.user for line in phone.lines] + user_lines,
         "overrides": [*phone.settings, "any"] if phone.settings else ["none"],
+        "proofs": ["site" if phone.proofs is None else "own" if phone.proofs else "blocked"],
     }[name]
 
 
@@ -211,6 +213,7 @@ _FILTERS = st.fixed_dictionaries(
         "user": st.sampled_from(["ana", "*MARÍA", "*", "!bob"]),
         "line": st.sampled_from(["User1*", "user1*", "9077", "x%*", "!1*"]),
         "overrides": st.sampled_from(["any", "none", "rtp_dscp", "!user_password"]),
+        "proofs": st.sampled_from(["site", "own", "blocked", "own,blocked", "!blocked"]),
     },
 )
 

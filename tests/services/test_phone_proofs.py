@@ -138,14 +138,48 @@ async def test_how_a_phone_goes_on_after_its_window_is_said_and_warned_of(office
     at_home = await office.phone_proofs.open_window(ADMIN, OTHER_VVX)
     assert at_home.afterwards.kind == "network" and "127.0.0.0/8" in at_home.warnings[0]
     await office.phone_proofs.set_digest(ADMIN, OTHER_VVX)
+    # Where nobody is asked for a login there is no use for one.
+    assert (await office.phone_proofs.open_window(ADMIN, OTHER_VVX)).afterwards.kind == "network"
+    office.address.logins = {"https": ["d/"]}
     assert (await office.phone_proofs.open_window(ADMIN, OTHER_VVX)).afterwards.kind == "digest"
 
     await takes(office, "window", mac=HD400)
     lost = await office.phone_proofs.open_window(ADMIN, HD400)
     assert lost.afterwards.kind == "" and "gets no others" in lost.warnings[0]
-    # An address that somebody set stands in the files without a token.
-    await office.phones.edit(ADMIN, HD400, {"proofs": ("token", "window")}, {"provisioning_url": "https://a.example/"})
-    assert not (await office.phone_proofs.open_window(ADMIN, HD400)).steady_made
+
+
+@pytest.mark.parametrize("layer", ["site", "base settings", "phone"])
+async def test_no_token_is_promised_where_somebody_set_the_address_of_another_server(
+    office: Services, layer: str
+) -> None:
+    async def told(url: str) -> None:
+        if layer == "site":
+            await office.sites.edit(ADMIN, "madrid", None, {"provisioning_url": url})
+        elif layer == "phone":
+            await office.phones.edit(ADMIN, VVX, {}, {"provisioning_url": url})
+        else:
+            await office.base_settings.edit(ADMIN, "vvx-standard", None, {"provisioning_url": url})
+
+    office.address.trusted_makers = frozenset({"poly"})
+    await takes(office, "certificate", "token", "window")
+    await told("https://a.example/")
+    lost = await office.phone_proofs.open_window(ADMIN, VVX)
+    assert (lost.afterwards.kind, lost.steady_made) == ("", False)
+    assert "https://a.example/, its provisioning_url" in lost.warnings[0]
+    tried = await office.phone_import.run(ADMIN, [CSV], "create", dry_run=True, open_window=60)
+    assert ("by their address at most" in " ".join(tried.warnings)) == (layer != "phone")
+    # One that names this server is as good as none.
+    await told("https://ZTP.example.net:443")
+    opened = await office.phone_proofs.open_window(ADMIN, VVX)
+    assert (opened.afterwards.kind, opened.steady_made, opened.warnings) == ("token", True, [])
+
+
+async def test_what_is_set_last_says_where_a_phone_comes_back(office: Services) -> None:
+    await takes(office, "token", "window")
+    await office.sites.edit(ADMIN, "madrid", None, {"provisioning_url": "https://a.example/"})
+    await office.phones.edit(ADMIN, VVX, {}, {"provisioning_url": ""})
+
+    assert (await office.phone_proofs.open_window(ADMIN, VVX)).afterwards.kind == "token"
 
 
 async def test_what_does_not_count_is_not_made(office: Services) -> None:

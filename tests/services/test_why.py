@@ -47,6 +47,16 @@ async def test_each_answer_is_the_one_that_the_door_gives(world: World) -> None:
             assert f"{len(response.body)} bytes" in answer.text
 
 
+async def test_a_phone_that_is_blocked_is_given_nothing_though_somebody_asked_why_first(world: World) -> None:
+    settings = f"{VVX}-settings.cfg"
+    assert (await world.ask(settings)).status == 200
+    await world.services.phone_proofs.block(ADMIN, VVX)
+
+    # What changed is heard once in a process: by the one who serves phones, not by the one who explains.
+    await explain(world)
+    assert (await world.ask(settings)).status == 404
+
+
 async def test_asking_why_is_not_a_request_of_the_phone(world: World) -> None:
     for _ in range(2):
         found = await explain(world, address="127.0.0.1")
@@ -119,6 +129,19 @@ async def test_a_certificate_is_judged_by_the_makers_cas(world: World) -> None:
     foreign = await explain(world, shown=world.services.why.read_certificate(other.read_bytes()))
     assert f"is that of {HD400}, another phone" in said(foreign, False)
     assert {answer.status for answer in foreign.answers if answer.listener == "mtls"} == {404}
+
+
+async def test_a_denied_certificate_is_nobodys_and_who_denied_it_is_said(world: World) -> None:
+    certificate, _ = world.device("poly", VVX)
+    shown = world.services.why.read_certificate(certificate.read_bytes())
+    assert shown.certified
+    await world.services.denied_certificates.deny(ADMIN, shown.certified.sha256, "sold & <gone>")
+    found = await explain(world, shown=shown)
+
+    assert "the certificate is the phone's own" not in said(found)
+    denied = next(line for line in said(found, False).splitlines() if "denied" in line)
+    assert f"denied by {ADMIN.name} at 20" in denied and denied.endswith(": sold & <gone>")
+    assert not any(answer.status == 200 for answer in found.answers if answer.listener == "mtls")
 
 
 @pytest.mark.parametrize(

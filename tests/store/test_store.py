@@ -359,3 +359,14 @@ async def test_more_changes_than_are_read_at_once_are_all_told_in_order(office: 
         await record(connection, "phone", keys)
     assert await office.store.changes.read() == [("phone", key) for key in keys]
     assert await office.store.changes.read() == []
+
+
+async def test_who_reads_while_the_key_is_rotated_reads_all_of_one_moment(open_one: Open, office: Services) -> None:
+    """A value that was sealed anew meanwhile names a key that the reader was not told of."""
+    other = await open_one()
+    async with other.store.read() as session:
+        before = await session.phones.get(VVX)
+        await office.keys.rotate(ADMIN)
+        assert await session.phones.get(VVX) == before
+    assert (await other.phones.get(ADMIN, VVX)).lines == before.lines
+    assert not other.store.take_damaged()

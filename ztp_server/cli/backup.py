@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,16 @@ def restore(file: Path, passphrase_file: Path | None, identity: Path | None, dat
     except BadValue as error:
         raise BadValue(str(file), error.reason) if error.field == "file" else error from None
     click.echo(f"{data.data} is what it was at {manifest.made_at} (ztp {manifest.program})")
+    # The key that came with it lies in the folder, wherever the one of the server is to be.
+    own = data if not manifest.with_key else replace(data, secret_key=None)
+    if manifest.with_key and data.secret_key:
+        warn([f"its key is {data.data / 'secret.key'}: put it at {data.secret_key}, or leave out --secret-key"])
     if not manifest.with_key and not (data.secret_key and data.secret_key.exists()):
         warn(
             [f"secret.key was not in it: put it at {data.data / 'secret.key'} (chmod 600) before you start the server"]
         )
         return
-    with_services(data, lambda services: services.backups.note_restored(local_actor(), manifest))
+    with_services(own, lambda services: services.backups.note_restored(local_actor(), manifest))
 
 
 def _passphrase(file: Path | None, *, new: bool) -> Any:

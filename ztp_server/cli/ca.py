@@ -52,7 +52,7 @@ def list_cas(as_json: bool, data: DataOptions) -> None:
             (
                 c["vendor"],
                 c["subject"],
-                c["sha256"][:16],
+                c["sha256"],
                 c["not_after"][:10],
                 c["listener"],
                 c["problem"] or c["remark"],

@@ -114,18 +114,23 @@ def _told(seen: Shown, catalog: Any) -> Iterator[str]:
     from ztp_server.pki.capture import fingerprint
 
     yield f"\nFrom {seen.address}, {seen.protocol}:"
-    yield f"  subject    {seen.leaf.subject.rfc4514_string()}"
+    yield f"  subject    {_spelled(seen.leaf.subject)}"
     yield f"  SHA-256    {fingerprint(seen.leaf)}"
     yield f"  valid      {seen.leaf.not_valid_before_utc:%Y-%m-%d} to {seen.leaf.not_valid_after_utc:%Y-%m-%d}"
     macs = [f"{mac} (a block of {catalog.vendor_of_oui(mac) or 'no maker known'})" for mac in seen.macs]
     yield f"  MAC        {', '.join(macs) or 'none found'}"
-    yield f"  issuer     {seen.leaf.issuer.rfc4514_string()}"
+    yield f"  issuer     {_spelled(seen.leaf.issuer)}"
     for certificate in seen.above:
         signed = "; it signed the phone's" if certificate == seen.issuer else ""
-        yield f"  sent also  {certificate.subject.rfc4514_string()}"
+        yield f"  sent also  {_spelled(certificate.subject)}"
         yield f"             SHA-256 {fingerprint(certificate)}{signed}"
     if seen.issuer is None:
         yield "  The phone did not send the CA that signed its certificate: get that from the maker, and `ztp ca add` it."
+
+
+def _spelled(name: Any) -> str:
+    """A certificate's name (RFC 4514), with nothing in it that moves a terminal's cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name.rfc4514_string())
 
 
 async def _add(services: Any, seen: Shown, adding: _Adding) -> bool:
@@ -151,7 +156,7 @@ async def _add(services: Any, seen: Shown, adding: _Adding) -> bool:
 async def _wanted_for(seen: Shown, catalog: Any) -> str:
     """The vendor to add the CA for, as the one at the terminal says; empty for none."""
     assert seen.issuer is not None
-    name = seen.issuer.subject.rfc4514_string()
+    name = _spelled(seen.issuer.subject)
     makers = (catalog.vendor_of_oui(mac) for mac in seen.macs)
     guess = next(filter(None, makers), "")
     if guess:

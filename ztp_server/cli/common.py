@@ -30,7 +30,7 @@ OPTION_NAMES = frozenset(
         *("phone_legacy", "legacy_networks", "legacy_until", "phone_expired", "expired_networks"),
         *("admin_tls", "admin_insecure", "admin_certificate", "admin_key", "admin_names", "oidc_issuer"),
         *("oidc_client_id", "oidc_client_secret_file", "oidc_auto_role", "oidc_allow_private"),
-        *("phone_proxied", "proxy_certificates", "proxy_probe"),
+        *("phone_proxied", "proxy_certificates", "proxy_probe", "proxy_protocol", "digest", "basic"),
     }
 )
 
@@ -83,7 +83,7 @@ def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | N
         return
     try:
         ctx.default_map = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise click.UsageError(f"--config {path}: {error}") from None
     unknown = sorted(set(ctx.default_map) - OPTION_NAMES)
     if unknown:
@@ -94,6 +94,7 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
     """Open the services, do the work, close them."""
 
     async def run() -> T:
+        from ztp_server.services.last_good_writer import keep_up
         from ztp_server.services.opening import open_services
 
         is_new = not data.data.exists()
@@ -105,6 +106,7 @@ def with_services(data: DataOptions, work: Callable[[Any], Awaitable[T]]) -> T:
         try:
             return await work(services)
         finally:
+            await keep_up(services.store, services.templates, services.last_good)
             await services.close()
 
     return asyncio.run(run())

@@ -11,7 +11,7 @@ from ztp_server.cli.lazy import Lazy, LazyGroup
 
 _COMMANDS = {
     "serve": Lazy("serve:serve", "Serve phones."),
-    "phone": Lazy("phones:phone", "Phones: add, list, show, edit, remove, import, preview, explain."),
+    "phone": Lazy("phones:phone", "Phones: add, list, edit, import, why, proofs, window, token, block and more."),
     "unknown": Lazy("unknown_phones:unknown", "Unknown phones that knocked: list, approve, deny, forget."),
     "approval-rule": Lazy(
         "approval_rules:approval_rule", "Rules that approve unknown phones: add, list, edit, remove."
@@ -31,6 +31,7 @@ _COMMANDS = {
     "restore": Lazy("backup:restore", "Fill an empty data folder out of a backup."),
     "key": Lazy("keys:key", "The keys of secrets at rest: show, rotate."),
     "audit": Lazy("audit:audit", "The audit: list, head, verify."),
+    "doctor": Lazy("doctor:doctor", "Look over this installation and say what to do."),
     "templates": Lazy("templates:templates", "Templates: check, diff."),
     "completion": Lazy("completion:completion", "Shell completion."),
     "simulate": Lazy("simulate:simulate", "Boot a phone that is not there, and say what it would do."),

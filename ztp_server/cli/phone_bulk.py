@@ -16,7 +16,7 @@ from ztp_server.config import DataOptions
 UNASKED = 50
 
 
-def _selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--yes", is_flag=True, help=f"Do not ask, however many phones it is (else from {UNASKED + 1} on)."),
         click.option("--filter", "filters", multiple=True, metavar="NAME=VALUE", help="Which phones, as of `ztp phone list`; name='*' are all."),
@@ -31,7 +31,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="With --dry-r
 
 
 @click.command("edit-many")
-@_selection_options
+@selection_options
 @click.option("--site", default=None, help="Move them there.")
 @click.option("--base-settings", default=None, help="Put them on these.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of these phones.")
@@ -60,7 +60,7 @@ def edit_many(
 
 
 @click.command("migrate")
-@_selection_options
+@selection_options
 @click.option("--to", required=True, metavar="ID", help="The base settings, of the same family.")
 @click.option(
     "--overrides",
@@ -88,7 +88,7 @@ def migrate(
 
 
 @click.command("remove-many")
-@_selection_options
+@selection_options
 @dry_run_option
 @data_options
 def remove_many(phones: Sequence[str], filters: Sequence[str], yes: bool, dry_run: bool, data: DataOptions) -> None:
@@ -99,6 +99,17 @@ def remove_many(phones: Sequence[str], filters: Sequence[str], yes: bool, dry_ru
         return
     expected = _confirmed(data, selected, "phones:delete", "Remove", yes)
     run_job(data, lambda s: s.phone_bulk.remove(local_actor(), selected(expected), run_here=True))
+
+
+def open_many(
+    phones: Sequence[str], filters: Sequence[str], yes: bool, minutes: int, reason: str, data: DataOptions
+) -> None:
+    """Open a provisioning window for many phones: one job."""
+    selected = _selected(phones, filters)
+    expected = _confirmed(data, selected, "phones:approve", "Open a window for", yes)
+    run_job(
+        data, lambda s: s.phone_bulk.open_windows(local_actor(), selected(expected), minutes, reason, run_here=True)
+    )
 
 
 def _selected(phones: Sequence[str], filters: Sequence[str]) -> Callable[..., Any]:

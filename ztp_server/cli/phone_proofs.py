@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from ztp_server.cli.common import (
     warn,
     with_services,
 )
+from ztp_server.cli.phone_bulk import open_many, selection_options
 from ztp_server.config import DataOptions
 from ztp_server.domain.moment import parse_minutes, shown_moment
 
@@ -76,15 +77,23 @@ def window() -> None:
 
 
 @window.command("open")
-@click.argument("phone", metavar="PHONE")
+@selection_options
 @click.option("--for", "length", default="60m", show_default=True, metavar="60m", help="How long: 60m, 2h, 1d.")
 @_reason_option
 @_json_option
 @data_options
-def open_window(phone: str, length: str, reason: str, as_json: bool, data: DataOptions) -> None:
+def open_window(
+    phones: Sequence[str], filters: Sequence[str], yes: bool, length: str, reason: str, as_json: bool,
+    data: DataOptions,
+) -> None:  # fmt: skip
     """Open a window for a phone, and say how it will prove itself when it is closed. It closes when the phone proves
-    itself so, or at its end."""
+    itself so, or at its end. For several it is a job."""
     minutes = parse_minutes("--for", length)
+    if len(phones) != 1 or filters:
+        if as_json:
+            raise click.UsageError("--json is for one phone")
+        return open_many(phones, filters, yes, minutes, reason, data)
+    (phone,) = phones
 
     async def view(services: Any) -> dict[str, Any]:
         from ztp_server.services.proof_views import opened_view
@@ -136,6 +145,7 @@ def digest(
         return made_digest_view(made)
 
     found = with_services(data, view)
+    warn(found["warnings"])
     if as_json:
         return show_json(found)
     show_table(("User", "Password"), [(found["user"], found["password"])])

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -96,6 +97,8 @@ def _say_where(app: Any) -> None:
         click.echo(f"{f'Phones {kind}:':<16}{url}{ends}")
     if app.admin_url:
         click.echo(f"Administrator:  {app.admin_url}/api/  /healthz  /metrics")
+    if not app.services.store.is_open:
+        _say_closed(app)
     if app.address.is_local and not app.options.demo:
         click.echo(
             "warning: this host has no name that phones could use, so none but those on it are served; give --public-name NAME-OR-ADDRESS",
@@ -110,6 +113,18 @@ def _say_where(app: Any) -> None:
         _say_first(app)
     click.echo(f"Ready after {time.monotonic() - _STARTED:.2f} s. Stop with Ctrl-C.")
     sys.stdout.flush()
+
+
+def _say_closed(app: Any) -> None:
+    """What is served without a database, and what mends it."""
+    with suppress(OSError):  # standard error may lie on the disk that is full
+        click.echo(
+            f"warning: {app.services.store.closed_because}\n"
+            "warning: serving without it: phones that prove themselves get the last files they were given, everybody\n"
+            "warning: else 503. It is tried again every few seconds. `ztp doctor` says what is wrong; `ztp restore`\n"
+            "warning: makes a new data folder out of a backup.",
+            err=True,
+        )
 
 
 def _say_first(app: Any) -> None:

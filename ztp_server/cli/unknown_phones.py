@@ -48,6 +48,33 @@ def list_unknown(state: str, vendor: str, model: str, network: str, as_json: boo
     show_table(("MAC", "Model", "Firmware", "Address", "Last asked", "Requests", "Why"), rows)
 
 
+@unknown.command("show")
+@click.argument("mac")
+@click.option("--json", "as_json", is_flag=True)
+@data_options
+def show(mac: str, as_json: bool, data: DataOptions) -> None:
+    """Show all that is known of one, waiting or denied. Nothing of what it says of itself is proven."""
+
+    async def view(services: Any) -> dict[str, Any]:
+        from ztp_server.services.unknown_phone_views import unknown_phone_view
+
+        return unknown_phone_view(await services.unknown_phones.get(local_actor(), mac))
+
+    found = with_services(data, view)
+    if as_json:
+        return show_json(found)
+    shown, columns = found["certificate"], ("state", "vendor", "model", "firmware", "address")
+    rows = [("MAC", found["mac"]), *((name.capitalize(), found[name] or "") for name in columns)]
+    if shown:
+        whose = "its own" if shown["is_its_own"] else f"of {shown['mac']}"
+        rows.append(("Certificate", f"{whose}, SHA-256 {shown['sha256']}"))
+    rows += [("Asked for", ", ".join(found["files"])), ("Requests", found["count"])]
+    rows += [("First asked", found["first_at"]), ("Last asked", found["last_at"])]
+    rows += [("Denied by", found["denied_by"])] if found["denied_by"] else []
+    rows += [("Why", found["why"])] if found["why"] else []
+    show_table(("What", ""), rows)
+
+
 @unknown.command("approve")
 @click.argument("macs", metavar="MAC...", nargs=-1, required=True)
 @click.option("--site", required=True)

@@ -30,11 +30,14 @@ FILTERS: Mapping[str, str] = {
     "user": "pattern",
     "line": "pattern",
     "overrides": "id",
+    "proofs": "word",
     "never_seen": "switch",
 }
 MOST_VALUES = 200
 
-_WORDS = {"category": PHONE_CATEGORIES, "status": STATES}
+# Whose list of proofs counts for a phone; for one that is blocked none does.
+PROOF_SOURCES = ("site", "own", "blocked")
+_WORDS = {"category": PHONE_CATEGORIES, "status": STATES, "proofs": PROOF_SOURCES}
 _FOLDED = frozenset({"name", "user", "model", "hardware_id"})
 _PART_OF_MAC = re.compile(r"[0-9a-f:.-]*")
 _SEPARATORS = str.maketrans("", "", ":.-")

@@ -35,7 +35,8 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class PhoneRequest:
     """`path` is decoded once and has no leading slash; `address` is the phone's own, or empty when a proxy hides it.
-    `token` stood before the path. Where one `may_log_in`, `login` is who was named, if the rest of it was in order.
+    `token` stood before the path. Where one `may_log_in`, `login` is who was named, if the rest of it was in order;
+    where one `must_log_in`, nothing at all is given without a proof.
 
     `read` gives the body of an upload of at most so many bytes, or None when it is larger. `demands_certificate` is for
     a listener that asks for certificates only when it has CAs. `refused` says why a certificate that was shown counts
@@ -54,6 +55,7 @@ class PhoneRequest:
     token: str = field(default="", repr=False)
     login: Login | None = None
     may_log_in: bool = False
+    must_log_in: bool = False
 
     @property
     def by_certificate(self) -> bool:

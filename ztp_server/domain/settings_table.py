@@ -61,8 +61,9 @@ def _url(text: str) -> str:
 
 def _has_host(url: str) -> bool:
     try:
-        return bool(urlsplit(url).hostname)
-    except ValueError:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large a one
         return False
 
 

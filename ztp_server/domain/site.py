@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,17 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_among(address: str, networks: Iterable[Network]) -> bool:
+    """Whether a text is an address in one of some networks. An IPv4 address in IPv6 clothes, which is how it comes to a
+    listener that takes both, counts as IPv4."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in network for network in networks)
 
 
 def parse_networks(texts: list[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from ztp_server.domain.clock import ClockRule
 from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.proof import DigestCredential
 from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.support import keys_of
 from ztp_server.domain.vendor import Model, Vendor
@@ -37,8 +38,10 @@ def template_context(
     server: Server,
     steady_url: str,
     offer: Offer,
+    login: DigestCredential | None = None,
 ) -> dict[str, Any]:
-    """The names of a template for one phone. `settings` are resolved values, `custom.*` among them."""
+    """The names of a template for one phone. `settings` are resolved values, `custom.*` among them; `login` is what it
+    is to log in with at its steady address."""
     family = vendor.family[model.family]
     return {
         "settings": {name: value for name, value in settings.items() if not name.startswith(CUSTOM)},
@@ -49,7 +52,7 @@ def template_context(
         "contacts": [_contact(text) for text in settings["contacts"]],
         "site": {"id": phone.site},
         "model": _model(model),
-        **bootstrap_context(vendor, server, steady_url),
+        **bootstrap_context(vendor, server, steady_url, login),
         "map": {**vendor.maps, **family.maps},
         "renders": {name: name in family.rendered for name in settings},
         "custom": {name.removeprefix(CUSTOM): value for name, value in settings.items() if name.startswith(CUSTOM)},
@@ -58,8 +61,11 @@ def template_context(
     }
 
 
-def bootstrap_context(vendor: Vendor, server: Server, steady_url: str) -> dict[str, Any]:
-    """All that a bootstrap file may know: the same for every phone of a family, and nothing secret."""
+def bootstrap_context(
+    vendor: Vendor, server: Server, steady_url: str, login: DigestCredential | None = None
+) -> dict[str, Any]:
+    """All that a bootstrap file may know: the same for every phone of a family, and nothing secret. `login` is for the
+    files of one phone."""
     address = urlsplit(steady_url)
     return {
         "map": vendor.maps,
@@ -71,6 +77,8 @@ def bootstrap_context(vendor: Vendor, server: Server, steady_url: str) -> dict[s
             "ntp": server.ntp,
             "scheme": address.scheme,
             "host": address.hostname or "",
+            "user": login.user if login else "",
+            "password": login.password if login else "",
         },
     }
 

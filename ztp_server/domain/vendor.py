@@ -104,6 +104,8 @@ class Reading(TomlRow):
 
     format: Literal["xml", "line"]
     address: str
+    login_user: str = ""
+    login_password: str = ""
     ca: str = ""
     ca_url: str = ""
     first_line: int = 1
@@ -242,7 +244,7 @@ class Vendor(TomlRow):
     upload: tuple[UploadRule, ...] = ()
     overrides: OverridesRule | None = None
     firmware: tuple[FirmwareRule, ...] = ()
-    family: Mapping[str, Family]
+    family: Mapping[str, Family] = Field(min_length=1)
     model: tuple[Model, ...]
     demo: tuple[DemoPhone, ...] = ()
 

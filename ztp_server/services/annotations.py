@@ -94,6 +94,8 @@ def _origins_of(name: str, known: Known) -> Iterator[Origin]:
     elif root == "firmware":
         yield _setting("firmware_version" if rest == "version" else "firmware_update", known)
         yield Origin(root, known.offer.reason)
+    elif root == "server" and rest in ("user", "password"):
+        yield Origin(name, "phone")
     elif root == "server":
         own = rest in ("url", "scheme", "host") and known.effective.plain["provisioning_url"]
         yield _setting("provisioning_url", known) if own else Origin(name, "server")

@@ -17,10 +17,11 @@ from typing import IO, Any
 
 from ztp_server import __version__
 from ztp_server.domain.access import Actor
-from ztp_server.errors import Conflict, Misconfigured
+from ztp_server.errors import BadValue, Conflict, Misconfigured
 from ztp_server.services.archive import DATABASE, KEY, ArchiveWriter, Manifest, is_name
 from ztp_server.services.sealed_stream import Passphrase, Recipient, SealedWriter
 from ztp_server.store import Store
+from ztp_server.store.key_file import KeyFile
 from ztp_server.store.schema import HEAD
 
 PERMISSION = "server:maintain"
@@ -120,7 +121,7 @@ class Backups:
         archive, count, left_out = ArchiveWriter(sealed, manifest), 0, list[str]()
         chosen = [(DATABASE, snapshot), *self._own_files()]
         if manifest.with_key:
-            chosen.append((KEY, self._store.keys.file.path))
+            chosen.append((KEY, self._key_of(snapshot)))
         if manifest.with_firmware:
             chosen += [(f"firmware/{sha256}", self._folders.data / "firmware" / sha256) for sha256 in images]
         for name, path in chosen:
@@ -131,6 +132,18 @@ class Backups:
             count += 1
         archive.finish()
         return count, left_out
+
+    def _key_of(self, snapshot: Path) -> Path:
+        """A copy of the key that opens a snapshot, beside it: another one may take its place at any moment. Raises
+        BadValue when it did already."""
+        copy = snapshot.with_name(KEY)
+        copy.touch(mode=0o600)
+        copy.write_bytes(self._store.keys.file.path.read_bytes())
+        with closing(sqlite3.connect(f"{snapshot.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            wrapped = dict(database.execute("SELECT id, wrapped FROM data_keys").fetchall())
+        if KeyFile(copy).unwrap(wrapped) is None:
+            raise BadValue(KEY, "was rotated while the backup was made; try again")
+        return copy
 
     def _own_files(self) -> Iterator[tuple[str, Path]]:
         """Templates, makers' CAs, our CA and certificates: every file but hidden ones, which are unfinished."""
@@ -151,7 +164,7 @@ class Backups:
         with closing(sqlite3.connect(source, uri=True, timeout=_PATIENCE)) as database:
             database.execute("VACUUM INTO ?", (str(to),))
         to.chmod(0o600)
-        with closing(sqlite3.connect(f"{to.as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+        with closing(sqlite3.connect(f"{to.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
             return [row[0] for row in copy.execute("SELECT DISTINCT sha256 FROM firmware ORDER BY sha256")]
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from ztp_server.domain.denied_certificate import refusal
 from ztp_server.domain.request import PhoneRequest
-from ztp_server.errors import StoreUnavailable
 from ztp_server.store import Store
 
 
@@ -25,8 +24,8 @@ class BelievedCertificates:
         self._stale = True
 
     async def applied(self, request: PhoneRequest) -> PhoneRequest:
-        """The request, without its certificate when that is denied. Raises StoreUnavailable only when nothing is
-        remembered from better days."""
+        """The request, without its certificate when that is denied. Raises StoreUnavailable only when it may have been
+        denied since one could look."""
         if request.certificate is None:
             return request
         if self._stale:
@@ -37,11 +36,6 @@ class BelievedCertificates:
 
     async def _load(self) -> None:
         told = self._told
-        try:
-            async with self._store.read() as session:
-                self._denied = await session.denied_certificates.fingerprints()
-        except StoreUnavailable:
-            if self._denied is None:
-                raise
-            return
+        async with self._store.read() as session:
+            self._denied = await session.denied_certificates.fingerprints()
         self._stale = told != self._told

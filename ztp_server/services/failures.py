@@ -26,10 +26,10 @@ OF_ADDRESS = 4000
 OF_NETWORK = 16_000
 MOST_REMEMBERED = 16_384
 # No refusal leaves earlier: what was looked up meanwhile is not to be told from how long it took.
-FLOOR_SECONDS = 0.02
+FLOOR_SECONDS = 0.03
 # Some milliseconds more are drawn, and waited for on their own: the kernel's timers go by whole ones, and a processor
 # wakes later the longer it slept, so that the end of one long wait would tell when it began.
-_DRAWN_SECONDS = (0.002, 0.01)
+_DRAWN_SECONDS = (0.002, 0.02)
 
 Report = Callable[[str, str, str], None]
 
@@ -54,9 +54,7 @@ class Failures:
         if not is_noted:
             is_noted = self._addresses.take(address) and self._networks.take(network_of(address))
             self._metrics.failures.labels("yes" if is_noted else "no").inc()
-        floor = started + FLOOR_SECONDS
-        for leaves in (floor, floor + random.uniform(*_DRAWN_SECONDS)):
-            await asyncio.sleep(leaves - time.perf_counter())
+        await leave_late(started)
         return is_noted
 
     async def _may_be_ours(self, mac: str) -> bool:
@@ -64,6 +62,13 @@ class Failures:
             return await self._hardware_ids.may_be(mac)
         except StoreUnavailable:
             return True
+
+
+async def leave_late(started: float) -> None:
+    """Wait until a refusal of what was asked at `started` (`time.perf_counter`) may leave."""
+    floor = started + FLOOR_SECONDS
+    for leaves in (floor, floor + random.uniform(*_DRAWN_SECONDS)):
+        await asyncio.sleep(leaves - time.perf_counter())
 
 
 class _Buckets:

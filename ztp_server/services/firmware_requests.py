@@ -76,7 +76,9 @@ class FirmwareRequests:
             return _Asked(model, running, None)  # The name says all, whoever asks.
         mac = await self._fleet.whose(request) or seen.mac
         known = await self._fleet.find(mac) if mac else None
-        if known is None or known.group.vendor.id != candidate.vendor:
+        # Whoever names a phone and is not that phone is told what one is told that is none of ours.
+        is_it = known is not None and bool(prove(known, request, datetime.now(UTC)).proof)
+        if known is None or not is_it or known.group.vendor.id != candidate.vendor:
             return _Asked(model, running, None)
         if version:
             return _Asked(model, running, known)

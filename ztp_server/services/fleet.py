@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -24,6 +25,8 @@ from ztp_server.store import Store
 
 # Phones remembered: about 20 KB each with their files.
 REMEMBERED = 4096
+# Changes heeded at once: an import makes one for each phone.
+_AT_ONCE = 1000
 _LOOPBACK = tuple(map(ipaddress.ip_network, LOOPBACK_NETWORKS))
 
 
@@ -40,7 +43,11 @@ class Fleet:
         self._proofs = ProofIndex(store)
         self._reads = PhoneReads(store)
         self._reading = asyncio.Lock()
+        # Changes that were read and not heeded yet: what was read is not read again.
+        self._untold: deque[tuple[str, str]] = deque()
         self._generation = 0
+        # What was read before this generation may be believed by what no longer counts.
+        self._believed = 0
         self._told = 0
         self._groups: dict[tuple[str, str, str, int], Group] = {}
         self._built_on: tuple[object, ...] = (None, None, None)
@@ -48,28 +55,40 @@ class Fleet:
         self._sites_stale = True
         self._library: Library | None = None
         self._library_stale = True
+        # Told of each change, where something else is remembered of phones.
+        self.forgotten: Callable[[str, str], None] | None = None
 
     async def catch_up(self) -> None:
         """Forget what has changed since the last request, in this process or another."""
         self._notice_templates()
         moved = self._store.changes.moved()
-        if not moved and not self._reading.locked():
+        if not moved and not self._untold and not self._reading.locked():
             return
         # One that comes while another reads must not overtake it, or it would serve what it was just told to forget.
         async with self._reading:
             if moved:
                 await self._read_changes()
+            while self._untold:
+                self._tell_some()
+                await asyncio.sleep(0)
 
     async def _read_changes(self) -> None:
         try:
-            changes = await self._store.changes.read()
+            self._untold.extend(await self._store.changes.read())
         except StoreUnavailable:
             return  # What is remembered stays in service; the next request looks again.
-        for kind, key in changes:
+
+    def _tell_some(self) -> None:
+        """Forget what has changed, so much at once that others need not wait long."""
+        for _ in range(min(len(self._untold), _AT_ONCE)):
+            kind, key = self._untold.popleft()
             self._forget(kind, key)
+            if self.forgotten:
+                self.forgotten(kind, key)
 
     async def find(self, mac: str) -> Known | None:
-        """The phone, or None. Raises StoreUnavailable only when it is not remembered from better days."""
+        """The phone, or None. Raises StoreUnavailable only when it is not remembered from better days, or it may since
+        have been blocked or removed, or be believed by less."""
         known = self._known.get(mac)
         if known is not None and known.generation == self._generation:
             self._known.move_to_end(mac)
@@ -79,7 +98,7 @@ class Fleet:
                 return None  # As quickly as for one that is known.
             return await self._load(mac, known)
         except StoreUnavailable:
-            if known is None:
+            if known is None or known.generation < self._believed:
                 raise
             return known
 
@@ -169,6 +188,8 @@ class Fleet:
         else:
             self._sites_stale = True
             self._forget_groups()
+            if kind == "site":
+                self._believed = self._generation
 
     def _forget_phone(self, mac: str) -> None:
         self.hardware_ids.forget(mac)
@@ -187,6 +208,8 @@ class Fleet:
         if read is None or group is None:
             self._known.pop(mac, None)
             return None
+        if before and before.phone.id != read.phone.id:
+            before = None  # Another phone had this hardware ID.
         # What it said to this process goes first: it may not be written down yet.
         known = known_phone(group, self._address, read.phone, (before.running if before else "") or read.running)
         # What was read before somebody said "forget" is good for this answer, and not to be remembered.

@@ -88,8 +88,10 @@ class HandOver:
         """Whether the phone will go on to prove itself like this: its network does for one that has nothing else."""
         if verdict.proof != "network":
             return verdict.of_its_own
-        catalog, site = self._templates.catalog, known.group.site
-        lasting = lasting_proof(catalog, known.address, known.phone, site, known.proofs, known.running)
+        catalog, group = self._templates.catalog, known.group
+        lasting = lasting_proof(
+            catalog, known.address, known.phone, group.site, group.base, known.proofs, known.running
+        )
         return lasting.kind == "network"
 
     async def _end(self, known: Known, request: PhoneRequest, verdict: Verdict, ends: _Ends) -> None:

@@ -35,19 +35,20 @@ class History:
         BadValue and NotFound."""
         async with self._store.read() as session:
             mac = await _hardware_id(session, who, phone)
-            return await session.check_in_log.page(mac, limit=limit, file=file, below=below)
+            return await session.check_in_log.page(mac, limit=limit, file=file, below=below, sites=_sites(who))
 
     async def given(self, who: Actor, phone: str, at: datetime) -> list[Given]:
         """What a phone had been given last of each file by a time. Raises BadValue and NotFound."""
         async with self._store.read() as session:
-            return await session.check_in_log.given(await _hardware_id(session, who, phone), at)
+            mac = await _hardware_id(session, who, phone)
+            return await session.check_in_log.given(mac, at, sites=_sites(who))
 
     async def file(self, who: Actor, phone: str, name: str, at: datetime) -> GivenFile:
         """The bytes of a file as a phone had been given them last by a time. Raises BadValue, and NotFound when it had
         been given none by then, or they are not kept."""
         async with self._store.read() as session:
             mac = await _hardware_id(session, who, phone)
-            found = await session.check_in_log.given(mac, at, name)
+            found = await session.check_in_log.given(mac, at, name, sites=_sites(who))
             if not found:
                 raise NotFound(f"{mac} had been given no {name[:255]} by {shown_moment(at)}")
             kept = await session.served_files.get(found[0].etag)
@@ -74,6 +75,12 @@ async def _hardware_id(session: Session, who: Actor, phone: str) -> str:
     if not who.may("phones:view", found.site):
         raise NotFound(f"no phone {phone.strip().lower()}")
     return found.hardware_id
+
+
+def _sites(who: Actor) -> frozenset[str] | None:
+    """Of which sites one may see what was given there. The address of a phone that is one's own may have been another's
+    before."""
+    return None if who.may("audit:view") else who.sites("phones:view")
 
 
 def _is_id(text: str) -> bool:

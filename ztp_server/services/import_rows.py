@@ -16,6 +16,7 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, Forbidden
+from ztp_server.services.belief import require_for_phone
 from ztp_server.services.checks import checked_phone
 from ztp_server.services.effective import GroupChecks
 from ztp_server.services.generated_lines import completed
@@ -75,7 +76,7 @@ class RowChecks:
         self._who = who
         self._mode = mode
         self.sites: dict[str, Site] = {}
-        self._bases: dict[str, BaseSettings] = {}
+        self.bases: dict[str, BaseSettings] = {}
         self._extensions: dict[str, str] = {}
         self._by_id: dict[str, Phone] = {}
         self._by_hardware_id: dict[str, Phone] = {}
@@ -87,7 +88,7 @@ class RowChecks:
 
     async def begin(self, session: Session) -> None:
         self.sites = {site.id: site for site in await session.sites.all()}
-        self._bases = {base.id: base for base in await session.base_settings.all()}
+        self.bases = {base.id: base for base in await session.base_settings.all()}
 
     async def look_up(self, session: Session, rows: Sequence[Row]) -> None:
         """Read the phones and users that rows speak of, in place of those of the rows before."""
@@ -161,7 +162,7 @@ class RowChecks:
         site = self.sites.get(phone.site)
         if site is None:
             raise BadValue("site", f"no site {phone.site[:64]!r}")
-        base = self._bases.get(phone.base_settings)
+        base = self.bases.get(phone.base_settings)
         if base is None and (phone.base_settings or phone.category == "managed"):
             raise BadValue("base_settings", f"no base settings {phone.base_settings[:64]!r}")
         extension = self._extensions.get(phone.user) if phone.user else ""
@@ -183,6 +184,8 @@ class RowChecks:
             else:
                 self._who.require("phones:edit", before.site)
                 self._who.require("phones:edit", phone.site)
+                if phone.site in self.sites:
+                    require_for_phone(self._who, before, phone, self.sites[before.site], self.sites[phone.site])
         except Forbidden as error:
             raise BadValue("site", str(error)) from None
 

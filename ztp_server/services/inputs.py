@@ -73,7 +73,11 @@ class Inputs:
         server, makers = self._address.server, self._address.trusted_makers
         if self._seen_address[0] is not server or self._seen_address[1] is not makers:
             self._seen_address = (server, makers)
-            self._of_address = _digest([dict(server.urls), server.ca, server.ntp, sorted(makers)])
+            logins = {kind: list(prefixes) for kind, prefixes in self._address.logins.items()}
+            # Of a server on which nobody logs in, what it was before there were logins.
+            self._of_address = _digest(
+                [dict(server.urls), server.ca, server.ntp, sorted(makers), *([logins] if logins else [])]
+            )
         return self._of_address
 
 

@@ -18,7 +18,7 @@ from ztp_server.store.sealed_values import SEALED, SealedColumn
 
 PERMISSION = "server:maintain"
 # The id of the key to which a rotation that has not ended goes over.
-_ROTATION = "key rotation"
+ROTATION = "key rotation"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Keys:
             heard(sealed.name, done)
             rows, damaged = rows + done, damaged + broken
         async with self._store.write() as session:
-            await session.meta.set(_ROTATION, "")
+            await session.meta.set(ROTATION, "")
             after = {"rows": rows, "damaged": len(damaged)}
             await session.audit.add(who, "key.rotated", f"data key {key_id}", after=after)
         return Rotation(key_id, rows, resumed, damaged)
@@ -101,7 +101,7 @@ class Keys:
 
     async def _began(self, who: Actor, file: KeyFile) -> tuple[int, bool]:
         async with self._store.write() as session:
-            going_on = await session.meta.get(_ROTATION)
+            going_on = await session.meta.get(ROTATION)
             if going_on:
                 return int(going_on), True
             wrapped = await session.data_keys.wrapped()
@@ -111,7 +111,7 @@ class Keys:
                 raise Misconfigured(f"{file.path}: not the key of this database; put that one back")
             new = {key_id: wrap(file.load_or_make(), key_id, secrets.token_bytes(KEY_BYTES))}
             await session.data_keys.add(key_id, new[key_id])
-            await session.meta.set(_ROTATION, str(key_id))
+            await session.meta.set(ROTATION, str(key_id))
             await session.audit.add(who, "key.made", f"data key {key_id}")
         self._store.keys.learn(new)
         return key_id, False

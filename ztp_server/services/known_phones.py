@@ -10,12 +10,13 @@ from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library
 from ztp_server.domain.hardware_id import HardwareId
 from ztp_server.domain.phone import Phone
+from ztp_server.domain.proof import PhoneProofs
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.errors import NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
 from ztp_server.services.edits import checked_reason
-from ztp_server.services.own_files import NO_PROOFS, Known, known_phone, make_group, make_offer, own_rules
+from ztp_server.services.own_files import Known, known_phone, make_group, make_offer, own_rules
 from ztp_server.services.phone_checks import seen_phone
 from ztp_server.services.proof_index import read_proofs
 from ztp_server.services.records import subject_of
@@ -78,7 +79,9 @@ def without_secrets(known: Known, table: SettingsTable) -> Known:
     values = {name: replace(v, value="***") if v.value and table.is_secret(name) else v for name, v in found}
     effective = replace(known.effective, values=values)
     token, phone = hidden(True, known.steady_token), _without_passwords(known.phone)
-    return replace(known, phone=phone, effective=effective, proofs=NO_PROOFS, steady_token=token)
+    digest = known.proofs.digest
+    proofs = PhoneProofs(digest=digest and replace(digest, password=hidden(True, digest.password)))
+    return replace(known, phone=phone, effective=effective, proofs=proofs, steady_token=token)
 
 
 def files_of(known: Known, file: str | None) -> dict[str, FileRule]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ztp_server.errors import Misconfigured
+from ztp_server.errors import DataUnavailable, Misconfigured, StoreUnavailable
 from ztp_server.pki.makers import MakerFolders
 from ztp_server.services.accounts import Accounts
-from ztp_server.services.address import ServerAddress, last_address
+from ztp_server.services.address import ServerAddress, last_address, presumed_address
 from ztp_server.services.annotations import Annotations
 from ztp_server.services.approval_rules import ApprovalRules
 from ztp_server.services.audit import Audit
@@ -17,9 +17,13 @@ from ztp_server.services.base_settings import BaseSettingsService
 from ztp_server.services.base_settings_revisions import BaseSettingsRevisions
 from ztp_server.services.bulk_edit import EditKind
 from ztp_server.services.bulk_remove import RemoveKind
+from ztp_server.services.bulk_windows import OpenWindowsKind
 from ztp_server.services.connection import Connections
+from ztp_server.services.database_opening import DatabaseOpening
 from ztp_server.services.denied_certificates import DeniedCertificates
 from ztp_server.services.device_cas import DeviceCas
+from ztp_server.services.doctor import Doctor
+from ztp_server.services.doctor_patient import Installation
 from ztp_server.services.events import Events
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
@@ -53,6 +57,9 @@ from ztp_server.services.unknown_phones import UnknownPhones
 from ztp_server.services.users import Users
 from ztp_server.services.why import Why
 from ztp_server.store import Store
+from ztp_server.store.database import place_of
+from ztp_server.store.key_file import KEY_FILE, KeyFile
+from ztp_server.store.last_good import LAST_GOOD, LastGoodFile
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,12 @@ class Services:
     approval_rules: ApprovalRules
     keys: Keys
     backups: Backups
+    doctor: Doctor
+    last_good: LastGoodFile
+    opening: DatabaseOpening
 
     async def close(self) -> None:
+        await self.opening.stop()
         await self.store.close()
 
 
@@ -111,16 +122,33 @@ async def open_services(
     own_templates: Path,
     makers: MakerFolders,
     secret_key: Path | None = None,
+    *,
+    to_serve: bool = False,
 ) -> Services:
-    """Open a data folder, making what is missing; `secret_key` is the key of secrets if it lies elsewhere. Raises
+    """Open a data folder, making what is missing; `secret_key` is the key of secrets if it lies elsewhere. Where it is
+    `to_serve`, a database that cannot be opened is left for later if phones can be given their last good files. Raises
     Misconfigured naming the folder, file or database."""
-    make_folder(data)
+    last_good = LastGoodFile(data / LAST_GOOD, KeyFile(secret_key or data / KEY_FILE))
+    try:
+        make_folder(data)
+    except DataUnavailable:
+        if not to_serve or not last_good.has_phones():
+            raise
     see_folder(own_templates)
     templates = Templates(shipped, own_templates, data / "templates.state")
     # The table may be another after a reload of the templates, so it is asked each time.
-    store = await Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name), secret_key)
+    opening = DatabaseOpening(
+        *(database_url, last_good),
+        lambda: Store.open(database_url, data, lambda name: templates.catalog.settings.is_secret(name), secret_key),
+    )
+    store = await (opening.soon_or_later() if to_serve else opening.now())
     files = FirmwareFiles(data / "firmware")
-    address = await last_address(store)
+    try:
+        address = await last_address(store)
+    except StoreUnavailable:
+        if not to_serve:
+            raise
+        address = presumed_address()  # until the listeners say
     passwords = Passwords()
     logins = Logins(store, passwords)
     status = PhoneStatus(store, templates, address)
@@ -170,13 +198,25 @@ async def open_services(
         approval_rules=ApprovalRules(store, templates),
         keys=Keys(store),
         backups=Backups(store, Folders(data, own_templates, makers.own)),
+        doctor=Doctor(store, templates, installation_of(data, database_url, own_templates, makers, secret_key)),
+        last_good=last_good,
+        opening=opening,
     )
+
+
+def installation_of(
+    data: Path, database_url: str, own_templates: Path, makers: MakerFolders, secret_key: Path | None = None
+) -> Installation:
+    """Where everything of an installation lies. Raises Misconfigured for what is no URL of a database."""
+    place, file = place_of(database_url)
+    return Installation(data, own_templates, makers, secret_key or data / KEY_FILE, place, file)
 
 
 def _job_kinds(templates: Templates, address: ServerAddress) -> dict[str, Kind]:
     """Every kind of job there is; a new one is added here."""
     made = (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates, address))
-    kinds: dict[str, Kind] = {kind.name: kind for kind in made}
+    windows = OpenWindowsKind(templates, address)
+    kinds: dict[str, Kind] = {kind.name: kind for kind in (*made, windows)}
     return {**kinds, UndoKind.name: UndoKind(kinds)}
 
 
@@ -190,11 +230,11 @@ def see_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for our eyes only, and see that it can be written. Raises Misconfigured naming it."""
+    """Make a folder for our eyes only, and see that it can be written. Raises DataUnavailable naming it."""
     probe = folder / ".ztp-write-probe"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise Misconfigured(f"data folder {folder}: {error.strerror}") from None
+        raise DataUnavailable(f"data folder {folder}: {error.strerror}") from None

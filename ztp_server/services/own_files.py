@@ -13,8 +13,9 @@ from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library, Offer, choose, is_older
+from ztp_server.domain.kept_phone import KeptSite
 from ztp_server.domain.phone import Phone
-from ztp_server.domain.proof import PhoneProofs, counted_proofs
+from ztp_server.domain.proof import DigestCredential, PhoneProofs, counted_proofs, token_path
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
 from ztp_server.domain.site import Network, Site
@@ -66,6 +67,20 @@ class Known:
     steady_token: str = field(default="", repr=False)
 
     @property
+    def hardware_id(self) -> str:
+        return self.phone.hardware_id
+
+    @property
+    def vendor(self) -> str:
+        """The maker's id."""
+        return self.group.vendor.id
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Where the phone is believed by its address, if that counts for it."""
+        return self.group.networks
+
+    @property
     def counted(self) -> tuple[str, ...]:
         """The names of the proofs that count for the phone."""
         return counted_proofs(self.phone.proofs, self.group.site.proofs)
@@ -81,7 +96,19 @@ class Known:
             *(group.vendor, group.family, group.model, group.site, self.effective.plain, runs),
             self.phone.proofs,
             self.steady_token,
+            self._has_login,
         )
+
+    @property
+    def login(self) -> DigestCredential | None:
+        """What the phone's files tell it to log in with: nothing where the address they tell asks for no login."""
+        without_token = self.steady_url.removesuffix(token_path(self.steady_token))
+        return self.proofs.digest if self._has_login and self.address.asks_login(without_token) else None
+
+    @property
+    def _has_login(self) -> bool:
+        digest = self.proofs.digest
+        return digest is not None and digest.password != "" and "digest" in self.counted
 
     @property
     def shown_url(self) -> str:
@@ -138,6 +165,7 @@ def context_of(server: Server, known: Known) -> dict[str, Any]:
         server=server,
         steady_url=known.steady_url,
         offer=known.offer,
+        login=known.login,
     )
 
 
@@ -156,7 +184,7 @@ def render_file(renderer: Renderer, rule: FileRule, template: str, context: Mapp
     return PhoneFile(body, rule.content_type, hashlib.sha256(body).hexdigest()[:32], kind)
 
 
-def networks_of(site: Site) -> tuple[Network, ...]:
+def networks_of(site: Site | KeptSite) -> tuple[Network, ...]:
     """The networks of a site, ready to be asked."""
     return _networks(site.networks)
 

@@ -16,6 +16,7 @@ from ztp_server.domain.job import JobItem
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, Conflict, NotFound, Refused
+from ztp_server.services.belief import require_for_phone
 from ztp_server.services.checks import checked_phone
 from ztp_server.services.records import phone_record, subject_of
 from ztp_server.store import Session
@@ -96,6 +97,9 @@ class PhoneBatch:
         self._who.require("phones:edit", before.site)
         after = await changed(item, before, self.places)
         self._who.require("phones:edit", after.site)
+        if after.site != before.site:
+            sites = [await self.places.site(phone.site) for phone in (before, after)]
+            require_for_phone(self._who, before, after, *sites)
         return await self.checked(after) if after != before else before
 
     async def checked(self, phone: Phone) -> Phone:

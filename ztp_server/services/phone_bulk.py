@@ -12,13 +12,18 @@ from ztp_server.services.address import ServerAddress
 from ztp_server.services.bulk_edit import EditKind, PhoneChangeKind, checked_change
 from ztp_server.services.bulk_preview import BulkPreview, Preview
 from ztp_server.services.bulk_remove import RemoveKind
+from ztp_server.services.bulk_windows import OpenWindowsKind
+from ztp_server.services.edits import checked_reason
 from ztp_server.services.jobs import Jobs
+from ztp_server.services.lasting_proof import LET_IN
 from ztp_server.services.migrate import MigrateKind, checked_overrides
 from ztp_server.services.phone_batch import Places
 from ztp_server.services.phone_list import PhoneList
+from ztp_server.services.phone_proofs import WINDOW_MINUTES
 from ztp_server.services.phone_selection import Selection, items_of, select_phones
 from ztp_server.services.sample_diffs import SampleDiffs
 from ztp_server.services.templates import Templates
+from ztp_server.services.windows import checked_minutes
 from ztp_server.store import Session, Store
 from ztp_server.store.phone_targets import Target
 
@@ -77,6 +82,15 @@ class PhoneBulk:
     async def remove(self, who: Actor, selection: Selection, *, run_here: bool = False) -> Job:
         """Remove phones; an undo brings them back. Raises BadValue, Forbidden, Conflict."""
         return await self._submit(who, RemoveKind.name, {}, selection, "phones:delete", run_here)
+
+    async def open_windows(
+        self, who: Actor, selection: Selection, minutes: int = WINDOW_MINUTES, reason: str = "",
+        *, run_here: bool = False,
+    ) -> Job:  # fmt: skip
+        """Open a provisioning window for each, as services/phone_proofs.py does for one. Raises BadValue, Forbidden,
+        Conflict."""
+        order = {"minutes": checked_minutes(minutes), "reason": checked_reason(reason)}
+        return await self._submit(who, OpenWindowsKind.name, order, selection, LET_IN, run_here)
 
     async def count(self, who: Actor, selection: Selection, permission: str) -> int:
         """How many phones are meant. Raises as the change would."""

@@ -136,7 +136,8 @@ class Importing:
             if phone.category == "managed":
                 found.report.windows += 1
                 catalog, site = self._templates.catalog, checks.sites[phone.site]
-                found.unsure += not will_last(catalog, self._address, phone, site)
+                base = checks.bases[phone.base_settings]
+                found.unsure += not will_last(catalog, self._address, phone, site, base)
 
     async def apply(self, session: Session, who: Actor, order: Order, prepared: Prepared, reason: str) -> None:
         """Write everything, with its records in the audit."""

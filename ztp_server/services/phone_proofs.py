@@ -37,6 +37,10 @@ _PASSWORD_LENGTH = 24
 # Printable ASCII without what quotes or separates in the header (RFC 7616, 3.4; RFC 7617, 2: no colon).
 _USER = re.compile(r"[!#-9;-\[\]-~]{1,64}")
 _PASSWORD = re.compile(r"[!-~]{8,128}")
+_STILL_HOLDS = (
+    "the phone still holds the login that this one replaces, which is no proof any more: "
+    "until it has a new file, it needs another one (a window, say)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class MadeDigest:
 
     user: str
     password: str = field(repr=False)
+    warnings: Sequence[str] = field(default=(), compare=False)
 
 
 class PhoneProofsService:
@@ -78,10 +83,11 @@ class PhoneProofsService:
         no files; so does everything below."""
         async with self._store.read() as session:
             phone, site, running = await _place(session, who, text)
+            base = await session.base_settings.get(phone.base_settings)
             has = await session.phone_proofs.of_phone(phone.id, with_password=False)
         if has.window and has.window.until <= datetime.now(UTC):
             has = replace(has, window=None)
-        afterwards = lasting_proof(self._templates.catalog, self._address, phone, site, has, running)
+        afterwards = lasting_proof(self._templates.catalog, self._address, phone, site, base, has, running)
         return ShownProofs(phone, site, has, afterwards)
 
     async def new_token(self, who: Actor, text: str, kind: str = "bootstrap", reason: str = "") -> MadeToken:
@@ -100,7 +106,8 @@ class PhoneProofsService:
             await session.phone_proofs.put_token(token)
             entries = [token_made(phone, made, reason)]
             catalog = self._templates.catalog
-            steady = steady_for(session, catalog, self._address, who, phone, site, has, running)
+            base = await session.base_settings.get(phone.base_settings)
+            steady = steady_for(session, catalog, self._address, who, phone, site, base, has, running)
             if made == "bootstrap" and steady:
                 await session.phone_proofs.put_token(steady)
                 entries.append(token_made(phone, "steady", reason))
@@ -161,7 +168,7 @@ class PhoneProofsService:
             was = {"user": has.digest.user} if has.digest else {}
             now = {"user": user, "password": session.audit.digest(password)}
             await session.audit.add(who, "digest.set", phone.hardware_id, before=was, after=now, reason=reason)
-        return MadeDigest(user, password)
+        return MadeDigest(user, password, [_STILL_HOLDS] if has.digest else [])
 
     async def reveal_digest(self, who: Actor, text: str, reason: str) -> MadeDigest:
         """User and password once more, which takes a permission and a reason, and is written down. Raises Forbidden,

@@ -14,6 +14,7 @@ from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
 from ztp_server.errors import BadValue
 from ztp_server.services.added_phone import add_phone
 from ztp_server.services.address import ServerAddress
+from ztp_server.services.belief import require_for_phone
 from ztp_server.services.checks import Changes, changed_settings
 from ztp_server.services.edits import check_revision
 from ztp_server.services.history_views import status_view
@@ -109,6 +110,8 @@ class Phones:
             wanted = change(before)
             who.require("phones:edit", wanted.site)
             after, made = await checked_in(session, self._templates.catalog, wanted, before)
+            sites = [await session.sites.get(phone.site) for phone in (before, after)]
+            require_for_phone(who, before, after, *sites)
             if after == before:
                 return Written(before)
             await refuse_taken(session, who, after)

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.proof import PhoneProofs, token_hash
 from ztp_server.errors import Damaged, StoreUnavailable
+from ztp_server.services.login_users import LoginUsers
 from ztp_server.store import Session, Store
 
-# Tokens and users remembered, those that are nobody's among them: two for each phone remembered.
+# Tokens and users remembered, with those that are nobody's any more: two for each phone remembered.
 REMEMBERED = 8192
 # Windows that may have changed, looked at together; with more of them all windows are read again.
 MOST_UNSURE = 500
@@ -38,6 +39,7 @@ class ProofIndex:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._owners: OrderedDict[str, str] = OrderedDict()
+        self._users = LoginUsers(store)
         self._shown_by: dict[str, set[str]] = {}
         self._told = 0
         self._windows: dict[str, datetime] | None = None
@@ -55,9 +57,12 @@ class ProofIndex:
         return await self._owner(f"token {hashed}", lambda session: session.phone_proofs.owner_of_token(hashed))
 
     async def owner_of_user(self, user: str) -> str:
-        """The MAC of the phone that proves itself with this Digest user, empty when it is nobody's. Raises
-        StoreUnavailable."""
-        return await self._owner(f"user {user}", lambda session: session.phone_proofs.owner_of_digest_user(user))
+        """The MAC of the phone that proves itself with this Digest user, empty when it is nobody's. One that somebody
+        made up is neither asked for nor remembered. Raises StoreUnavailable."""
+        key = f"user {user}"
+        if key not in self._owners and not await self._users.may_be(user):
+            return ""
+        return await self._owner(key, lambda session: session.phone_proofs.owner_of_digest_user(user))
 
     async def has_window(self, mac: str, now: datetime) -> bool:
         """Whether a window is open for this MAC. What it takes to find out does not depend on the MAC. Raises
@@ -73,6 +78,7 @@ class ProofIndex:
     def forget(self, mac: str) -> None:
         """Something of a phone's proofs is another now."""
         self._told += 1
+        self._users.forget(mac)
         for key in self._shown_by.pop(mac, ()):
             self._owners.pop(key, None)
         # A token that is nobody's may be somebody's by now.
@@ -110,15 +116,16 @@ class ProofIndex:
         unsure, self._unsure = self._unsure, set()
         if unsure is not None and not unsure:
             return  # Somebody else has read them meanwhile.
+        until: dict[str, datetime] = {}
         try:
             async with self._store.read() as session:
-                found = await session.phone_proofs.open_windows(now, unsure)
-        except StoreUnavailable:
+                async for found in session.phone_proofs.open_windows(now, unsure):
+                    until |= found
+        except BaseException as error:
             self._unsure = None if unsure is None or self._unsure is None else unsure | self._unsure
-            if self._windows is None:
+            if self._windows is None or not isinstance(error, StoreUnavailable):
                 raise
             return
-        until = {mac: window.until for mac, window in found.items()}
         if unsure is None or self._windows is None:
             self._windows, self._all_read_at = until, now
             return

@@ -56,7 +56,7 @@ def made_token_view(made: MadeToken) -> dict[str, Any]:
 
 
 def made_digest_view(made: MadeDigest) -> dict[str, Any]:
-    return {"user": made.user, "password": made.password}
+    return {"user": made.user, "password": made.password, "warnings": list(made.warnings)}
 
 
 def _token(token: PhoneToken) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from ztp_server.domain.proof import PhoneToken, ProvisioningWindow, token_hash
+from ztp_server.domain.proof import PhoneProofs, PhoneToken, ProvisioningWindow, token_hash
 from ztp_server.domain.request import PhoneRequest
+from ztp_server.domain.site import Network
 from ztp_server.services.fleet import lies_in
-from ztp_server.services.own_files import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,23 @@ _NOT_ITS_TOKEN = Verdict(reason="the token in the path is not the phone's")
 _NOT_ITS_LOGIN = Verdict(reason="the login is not the phone's")
 
 
-def prove(known: Known, request: PhoneRequest, now: datetime) -> Verdict:
+class Provable(Protocol):
+    """A phone as far as somebody can prove to be it: the maker in its certificate, the networks of its site, the proofs
+    that count for it, and what it alone has."""
+
+    @property
+    def hardware_id(self) -> str: ...
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def networks(self) -> tuple[Network, ...]: ...
+    @property
+    def counted(self) -> tuple[str, ...]: ...
+    @property
+    def proofs(self) -> PhoneProofs: ...
+
+
+def prove(known: Provable, request: PhoneRequest, now: datetime) -> Verdict:
     """Which proof shows that this request comes from this phone, of those that count for it.
 
     Where a certificate is demanded or shown, nothing else counts. A token that is none any more leaves the other
@@ -51,7 +68,7 @@ def prove(known: Known, request: PhoneRequest, now: datetime) -> Verdict:
         refused = _by_token(known, request)
         if refused.proof:
             return refused
-    if "network" in counted and lies_in(request.address, known.group.networks):
+    if "network" in counted and lies_in(request.address, known.networks):
         return _NETWORK
     if request.login and "digest" in counted:
         if _fits(known, request):
@@ -63,15 +80,15 @@ def prove(known: Known, request: PhoneRequest, now: datetime) -> Verdict:
     return refused
 
 
-def _by_certificate(known: Known, request: PhoneRequest) -> Verdict:
+def _by_certificate(known: Provable, request: PhoneRequest) -> Verdict:
     shown = request.certificate
     if shown is None:
         return NO_PROOF
-    is_own = shown.mac == known.phone.hardware_id and shown.vendor == known.group.vendor.id
+    is_own = shown.mac == known.hardware_id and shown.vendor == known.vendor
     return _CERTIFICATE if is_own else _NOT_ITS_CERTIFICATE
 
 
-def _by_token(known: Known, request: PhoneRequest) -> Verdict:
+def _by_token(known: Provable, request: PhoneRequest) -> Verdict:
     shown, has = token_hash(request.token), known.proofs
     if has.steady and hmac.compare_digest(has.steady.hash, shown):
         return _STEADY_TOKEN
@@ -80,7 +97,7 @@ def _by_token(known: Known, request: PhoneRequest) -> Verdict:
     return _NOT_ITS_TOKEN
 
 
-def _fits(known: Known, request: PhoneRequest) -> bool:
+def _fits(known: Provable, request: PhoneRequest) -> bool:
     own, shown = known.proofs.digest, request.login
     if own is None or shown is None or own.user != shown.user or not own.password:
         return False

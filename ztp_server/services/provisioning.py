@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+
+import structlog
 
 from ztp_server.domain.catalog import Candidate, Requested, Seen
 from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.request import (
     Answer,
+    Challenge,
     Outcome,
     PhoneFile,
     PhoneRequest,
@@ -24,12 +29,13 @@ from ztp_server.domain.vendor import Model, Vendor
 from ztp_server.errors import Damaged, StoreUnavailable, TemplateError, ZtpError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.check_ins import CheckIns
-from ztp_server.services.failures import Failures
+from ztp_server.services.failures import Failures, leave_late
 from ztp_server.services.firmware_offers import FirmwareOffers
 from ztp_server.services.firmware_requests import FirmwareRequests
 from ztp_server.services.fleet import Fleet, is_loopback
 from ztp_server.services.hand_over import HandOver
 from ztp_server.services.inputs import Inputs
+from ztp_server.services.last_good import LastGood
 from ztp_server.services.needed_files import names_in
 from ztp_server.services.own_files import NO_PROOFS, Known, make_file, render_file
 from ztp_server.services.proving import NO_PROOF, prove
@@ -37,7 +43,11 @@ from ztp_server.services.templates import Templates
 from ztp_server.services.uploads import Uploads
 from ztp_server.vendors import template_name
 
+log = structlog.get_logger()
+
 _NOT_THERE = Refusal("no such file")
+# The password of phones that are none of ours. Who could guess it would learn that by their answer being used up.
+_NOBODYS = secrets.token_hex(16)
 
 
 class Provisioning:
@@ -65,6 +75,9 @@ class Provisioning:
         self._inputs = Inputs(templates, address)
         # Counts requests that prove nothing, where somebody is listened to; tools that try things out have none.
         self.failures: Failures | None = None
+        # Where a server listens: what is kept beside the database, and who keeps it, told of each file that is made.
+        self.last_good: LastGood | None = None
+        self.made: Callable[[Known, str, PhoneFile], None] | None = None
 
     async def answer(self, request: PhoneRequest) -> Outcome:
         """What this request gets, and why. Never raises for anything a phone or the data can do."""
@@ -78,21 +91,42 @@ class Provisioning:
                 request = await self._fleet.certificates.applied(request)
             outcome.answer = await self._answer(request, requested, seen, outcome)
         except StoreUnavailable as error:
-            outcome.answer = Unavailable(str(error))
+            outcome.answer = await self._kept(request, requested, outcome, str(error))
         except TemplateError as error:
             self._check_ins.report("template.failed", error.file, str(error))
-            outcome.answer = Unavailable(str(error))
-        except ZtpError as error:
-            # What was accepted when it was written and cannot be used now: a time zone the data no longer has.
-            self._check_ins.report("phone.failed", outcome.mac, str(error))
-            outcome.answer = Unavailable(str(error))
+            outcome.answer = await self._kept(request, requested, outcome, str(error))
+        except Exception as error:
+            # What was accepted when it was written and cannot be used now: a time zone the data no longer has. Or what
+            # a database makes up that somebody wrote into.
+            said = str(error) if isinstance(error, ZtpError) else type(error).__name__
+            if not isinstance(error, ZtpError):
+                log.exception("phone.failed", mac=outcome.mac)
+            self._check_ins.report("phone.failed", outcome.mac, said)
+            outcome.answer = await self._kept(request, requested, outcome, said)
         milliseconds = round((time.perf_counter() - started) * 1000)
+        if self.failures and not outcome.mac and request.login and isinstance(outcome.answer, Challenge):
+            await leave_late(started)  # Whose login that is was looked up, and perhaps a phone.
         failures = self.failures if outcome.mac and outcome.why and not outcome.proof else None
         if failures is None or await failures.failed(request, outcome.mac, started):
             self._check_ins.note(request, outcome, milliseconds)
         return outcome
 
+    async def _kept(self, request: PhoneRequest, requested: Requested, outcome: Outcome, problem: str) -> Answer:
+        """What a phone was given last, for we fail; an answer of that takes as long for everybody who is given none."""
+        found = await self.last_good.answer(request, requested, outcome, problem) if self.last_good else None
+        if found:
+            return found
+        outcome.why = outcome.why or problem
+        asks_to_log_in = request.may_log_in and request.login is None and outcome.mac and not outcome.proof
+        return Challenge(problem) if asks_to_log_in else Unavailable(problem)
+
     async def _answer(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
+        answer = await self._by_name(request, requested, seen, outcome)
+        if not request.must_log_in or outcome.proof or isinstance(answer, Challenge):
+            return answer
+        return answer if await self._firmware.may_download(request) else Challenge("no proof")
+
+    async def _by_name(self, request: PhoneRequest, requested: Requested, seen: Seen, outcome: Outcome) -> Answer:
         if self._address.is_local and not is_loopback(request.address):
             # Whatever we told it would lead it to itself, and some phones never come back from that.
             return Refusal("this server calls itself localhost; start it with --public-name")
@@ -125,7 +159,7 @@ class Provisioning:
             no_proof = "unknown phone" if could_be_proven and known is None else verdict.reason
             outcome.why = request.refused or no_proof
             if request.login and known is None:
-                request.login.fits("")  # Takes the time that one of a phone takes.
+                request.login.fits(_NOBODYS)  # Takes the time that one of a phone takes.
             if request.may_log_in:
                 return unproven(request, outcome.why)
             return self._bootstrap(request, requested, mac, seen, outcome.why)
@@ -177,13 +211,16 @@ class Provisioning:
         snapshot, server = self._templates.snapshot, self._address.server
         file = make_file(snapshot.renderer, server, rule, known)
         self._check_ins.served.note(snapshot, server, rule, known, file)
-        return replace(file, made_of=self._inputs.made_of(known, names_in(known, rule, file.body)))
+        file = replace(file, made_of=self._inputs.made_of(known, names_in(known, rule, file.body)))
+        if self.made and file.body.strip():
+            self.made(known, rule.pattern, file)
+        return file
 
     def _for_everybody(self, request: PhoneRequest, candidate: Candidate, seen: Seen) -> Answer:
         rule = candidate.rule
         if request.method == "PUT" or not isinstance(rule, FileRule):
             return _NOT_THERE
-        if rule.serve == "bootstrap" and (request.listener != "http" or request.token):
+        if rule.serve == "bootstrap" and (request.listener != "http" or request.token or request.must_log_in):
             # A configured phone must not be emptied by it.
             return Refusal("the bootstrap file is for the first knock over plain HTTP")
         vendor, family_id, _ = self._kind_of_phone(candidate.vendor, seen)

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
@@ -26,7 +27,9 @@ from ztp_server.errors import BadValue
 from ztp_server.store.key_file import derived
 
 MAGIC = b"ztp backup 1\n"
+_ANY_FORMAT = re.compile(rb"ztp backup [0-9]+\n?")
 SHORTEST_PASSPHRASE = 12
+_NOT_OURS = "is no backup of ztp"
 _CHUNK = 64 * 1024
 _TAG = 16
 _MOST_HEADER = 4096
@@ -195,9 +198,12 @@ class SealedReader:
 
 def _header(file: IO[bytes]) -> bytes:
     magic = file.read(len(MAGIC))
-    words = file.readline(_MOST_HEADER) if magic == MAGIC else b""
+    if magic != MAGIC:
+        is_newer = _ANY_FORMAT.fullmatch(magic)
+        raise BadValue("file", "has a format that this ztp does not know; upgrade ztp" if is_newer else _NOT_OURS)
+    words = file.readline(_MOST_HEADER)
     if not words.endswith(b"\n"):
-        raise BadValue("file", "is no backup of ztp" if magic != MAGIC else "is damaged at its beginning")
+        raise BadValue("file", "is damaged at its beginning")
     return magic + words
 
 

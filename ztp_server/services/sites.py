@@ -11,6 +11,7 @@ from ztp_server.domain.site import LOOPBACK_NETWORKS, PRIVATE_NETWORKS, Site, ch
 from ztp_server.errors import BadValue, NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.approval_rules import refuse_ruled
+from ztp_server.services.belief import require_for_new_site, require_for_site
 from ztp_server.services.checks import Changes, changed_settings, checked_name
 from ztp_server.services.edits import (
     Affected,
@@ -64,6 +65,7 @@ class Sites:
         check_slug("id", site_id)
         reason = checked_reason(reason)
         async with self._store.write() as session:
+            await require_for_new_site(who, session, site_id)
             networks = LOOPBACK_NETWORKS if await session.meta.get(DEMO) else PRIVATE_NETWORKS
             bare = Site(site_id, checked_name(name or site_id), networks, revision=1)
             site = self._changed(bare, changes, unset_any=merge)
@@ -92,14 +94,14 @@ class Sites:
             await self._seen(who, session, site_id)
             who.require("sites:edit", site_id)
             seen = await session.last_change()
-            before, after = await self._pair(session, site_id, name, changes, revision, merge)
+            before, after = await self._pair(who, session, site_id, name, changes, revision, merge)
             edited = await self._edited(who, session, before, after, dry_run)
         if dry_run or not edited.changes:
             return edited
         async with self._store.write() as session:
             if await session.last_change() != seen:
                 # Somebody wrote meanwhile; what was checked, without holding up anybody, may be another thing now.
-                before, after = await self._pair(session, site_id, name, changes, revision, merge)
+                before, after = await self._pair(who, session, site_id, name, changes, revision, merge)
                 edited = replace(edited, changes=self._changes(before, after))
                 if not edited.changes:
                     return replace(edited, record=before)
@@ -109,13 +111,21 @@ class Sites:
         return replace(edited, record=replace(after, revision=after.revision + 1))
 
     async def _pair(
-        self, session: Session, site_id: str, name: str | None, changes: Changes, revision: int | None, merge: bool
+        self,
+        who: Actor,
+        session: Session,
+        site_id: str,
+        name: str | None,
+        changes: Changes,
+        revision: int | None,
+        merge: bool,
     ) -> tuple[Site, Site]:
         """The site before and after a change that suits every phone there."""
         before = await session.sites.get(site_id)
         check_revision(f"site {site_id} was", revision, before.revision)
         named = before if name is None else replace(before, name=checked_name(name))
         after = self._changed(named, changes, unset_any=merge)
+        require_for_site(who, before, after)
         await self._check_phones(session, after)
         return before, after
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.firmware import Offer
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.proof import DigestCredential
 from ztp_server.domain.site import Site
 from ztp_server.domain.support import check_phone, key_types, takes_shared_lines
 from ztp_server.domain.template_context import Server, template_context
@@ -43,6 +45,13 @@ class Sample:
     phone: Phone
     server: Server = SERVER
 
+    @property
+    def login(self) -> DigestCredential | None:
+        """What it logs in with, where the server has all there is."""
+        if self.server is not SERVER:
+            return None
+        return DigestCredential(self.phone.id, self.phone.hardware_id, _AWKWARD, "sample", datetime.now(UTC))
+
 
 def context_of(catalog: Catalog, sample: Sample) -> dict[str, Any]:
     """What a template sees of a sample."""
@@ -53,6 +62,7 @@ def context_of(catalog: Catalog, sample: Sample) -> dict[str, Any]:
     return template_context(
         phone=phone, vendor=catalog.vendor_of(model), model=model, settings=result.plain, clock=result.clock,
         server=sample.server, steady_url=sample.server.urls["mtls"], offer=Offer(version, version, update),
+        login=sample.login,
     )  # fmt: skip
 
 

@@ -26,12 +26,20 @@ class _Unheard(CheckIns):
         return None
 
 
+class _OfAMoment(Fleet):
+    """Has nothing to forget. What changed is told once in a process, and it is the one that serves phones who has to
+    hear of it."""
+
+    async def catch_up(self) -> None:
+        return None
+
+
 def trial_provisioning(
     store: Store, templates: Templates, address: ServerAddress, files: FirmwareFiles
 ) -> Provisioning:
     """A Provisioning with a memory of its own. Ask it with GET only: an upload would be kept."""
     unheard = _Unheard(store, templates)
-    fleet = Fleet(store, templates, address)
+    fleet = _OfAMoment(store, templates, address)
     offers = FirmwareOffers(fleet, unheard)
     firmware = FirmwareRequests(fleet, templates, files, offers, unheard)
     uploads, hand_over = Uploads(store, unheard), NoHandOver(store, templates, unheard)

@@ -21,11 +21,13 @@ from ztp_server.services.phone_checks import refuse_taken
 from ztp_server.services.templates import Templates
 from ztp_server.services.windows import checked_minutes
 from ztp_server.services.written_phone import Written
-from ztp_server.store import Store
+from ztp_server.store import Session, Store
 
 PERMISSION = "phones:approve"
 MOST_AT_ONCE = 1000
 WINDOW_MINUTES = 60
+# Phones approved in one transaction: the lock is held for a fraction of a second.
+_STEP = 50
 STATES = ("waiting", "denied")
 _BATCH = 1000
 
@@ -79,6 +81,12 @@ class UnknownPhones:
                 after = (part[-1].first_at, part[-1].mac)
         return found[:limit], len(found) > limit
 
+    async def get(self, who: Actor, mac: str) -> UnknownPhone:
+        """One that waits or was denied. Raises Forbidden, BadValue for what is no MAC, and NotFound."""
+        who.sites(PERMISSION)
+        async with self._store.read() as session:
+            return await session.unknown_phones.get(_mac(mac))
+
     async def approve(
         self,
         who: Actor,
@@ -99,12 +107,7 @@ class UnknownPhones:
         minutes = checked_minutes(open_window, field="open_window", least=0)
         phone = Phone(name, _mac(mac), model, site, base_settings, lines=changed_lines((), lines))
         async with self._store.write() as session:
-            # Of two who approve it at once, the second is told so, and not that there is no such phone.
-            await refuse_taken(session, who, phone)
-            unknown = await session.unknown_phones.get(phone.hardware_id)
-            phone = replace(phone, name=name or unknown.mac, model=model or _model(unknown))
-            letting_in = LettingIn(session, self._templates.catalog, self._address, who)
-            return await letting_in.let_in(unknown, phone, minutes, _reason(unknown))
+            return await self._approved(session, who, phone, minutes)
 
     async def approve_many(
         self,
@@ -116,21 +119,35 @@ class UnknownPhones:
         model: str = "",
         open_window: int = WINDOW_MINUTES,
     ) -> list[Approval]:
-        """Approve each of at most MOST_AT_ONCE as `approve` does, in a transaction of its own. Raises Forbidden, and
-        BadValue for what is wrong for all of them; what is wrong with one is in its result."""
+        """Approve each of at most MOST_AT_ONCE as `approve` does: whole, or not at all. Raises Forbidden, and BadValue
+        for what is wrong for all of them; what is wrong with one is in its result. When StoreUnavailable is raised,
+        those of the steps before are approved."""
         who.require(PERMISSION, site)
         who.require("phones:add", site)
-        checked_minutes(open_window, field="open_window", least=0)
+        minutes = checked_minutes(open_window, field="open_window", least=0)
         if len(macs) > MOST_AT_ONCE:
             raise BadValue("macs", f"{len(macs)} phones, at most {MOST_AT_ONCE} at once")
         results = []
-        for mac in macs:
-            try:
-                written = await self.approve(who, mac, site, base_settings, model=model, open_window=open_window)
-                results.append(Approval(written.phone.hardware_id, written))
-            except Refused as error:
-                results.append(Approval(mac, problem=str(error)))
+        for start in range(0, len(macs), _STEP):
+            async with self._store.write() as session:
+                for mac in macs[start : start + _STEP]:
+                    try:
+                        phone = Phone("", _mac(mac), model, site, base_settings)
+                        written = await self._approved(session, who, phone, minutes)
+                        results.append(Approval(written.phone.hardware_id, written))
+                    except Refused as error:  # before anything of it was written
+                        results.append(Approval(mac, problem=str(error)))
         return results
+
+    async def _approved(self, session: Session, who: Actor, phone: Phone, minutes: int) -> Written:
+        """A phone with what is not said of it: its name, and the model that it told us. What is refused is refused
+        before anything is written."""
+        # Of two who approve it at once, the second is told so, and not that there is no such phone.
+        await refuse_taken(session, who, phone)
+        unknown = await session.unknown_phones.get(phone.hardware_id)
+        phone = replace(phone, name=phone.name or unknown.mac, model=phone.model or _model(unknown))
+        letting_in = LettingIn(session, self._templates.catalog, self._address, who)
+        return await letting_in.let_in(unknown, phone, minutes, _reason(unknown))
 
     async def deny(self, who: Actor, mac: str, reason: str = "") -> None:
         """Hear no more of it: it is neither listed as waiting nor approved by a rule. Raises Forbidden and NotFound."""

@@ -115,7 +115,7 @@ class Why:
                 raise NotFound(f"no phone {text.strip()[:64]}")
             mac = phone.hardware_id if phone else HardwareId.parse(text).value
             site = await session.sites.get(phone.site) if phone else None
-            attempts = await session.check_in_log.page(mac, limit=_ATTEMPTS) if mac else []
+            attempts = await session.check_in_log.page(mac, limit=_ATTEMPTS, sites=sites) if mac else []
             looked = Looked(mac, phone, site, attempts)
             if phone is None:
                 return replace(looked, removed=await _removed(session, mac))

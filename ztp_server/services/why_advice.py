@@ -57,7 +57,8 @@ def _by_last(looked: Looked, last: Attempt, address: ServerAddress) -> Iterator[
         yield from _stopped_short(looked)
     elif last.listener in CERTIFICATE_LISTENERS:
         yield (
-            f"the certificate it has was {looked.denied}"
+            f"the certificate it has was {looked.denied}; if it may come again: ztp certificate allow SHA256 "
+            "(ztp certificate list has it)"
             if looked.denied
             else "it showed no certificate that counts as its own: see certs/ for its maker's CA, and the site's proofs"
         )

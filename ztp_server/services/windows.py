@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.audit import AuditEntry
+from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.proof import (
@@ -70,14 +71,15 @@ def steady_for(
     who: Actor,
     phone: Phone,
     site: Site,
+    base: BaseSettings,
     has: PhoneProofs,
     running: str = "",
 ) -> PhoneToken | None:
     """A steady token for a phone that will need one: its files tell it, so that nobody has to. None for one that has
     it already, or will come with its factory certificate, or where tokens do not count."""  # fmt: skip
-    if has.steady or not token_counts(address, phone, site):
+    if has.steady or not token_counts(address, phone, site, base):
         return None
-    if comes_with_certificate(catalog, address, phone, site, running):
+    if comes_with_certificate(catalog, address, phone, site, base, running):
         return None
     return fresh_token(session, who, phone, "steady")[0]
 
@@ -93,6 +95,7 @@ class Windows:
         self._address = address
         self._who = who
         self._reason = reason
+        self._bases: dict[str, BaseSettings] = {}
         now = datetime.now(UTC)
         self._opened_at, self.until = now, now + timedelta(minutes=minutes)
 
@@ -101,7 +104,7 @@ class Windows:
         for a phone that is given no files, and BadValue when windows do not count."""
         require_proof(phone, site, "window")
         has = await self._session.phone_proofs.of_phone(phone.id, with_password=False)
-        opened, steady = self._planned(phone, site, has, running)
+        opened, steady = await self._planned(phone, site, has, running)
         if steady:
             await self._session.phone_proofs.put_token(steady)
         await self._session.phone_proofs.put_window(opened.window)
@@ -112,17 +115,22 @@ class Windows:
         """Open windows for phones that were just added."""
         windows, tokens, entries = [], [], []
         for phone, site in phones:
-            opened, steady = self._planned(phone, site, PhoneProofs(), "")
+            opened, steady = await self._planned(phone, site, PhoneProofs(), "")
             windows.append(opened.window)
             tokens += [steady] if steady else []
             entries += self._entries(phone, opened, None)
         await self._session.phone_proofs.add_many(tokens, windows)
         await self._session.audit.add_all(self._who, entries)
 
-    def _planned(self, phone: Phone, site: Site, has: PhoneProofs, running: str) -> tuple[Opened, PhoneToken | None]:
-        steady = steady_for(self._session, self._catalog, self._address, self._who, phone, site, has, running)
+    async def _planned(
+        self, phone: Phone, site: Site, has: PhoneProofs, running: str
+    ) -> tuple[Opened, PhoneToken | None]:
+        base = self._bases.get(phone.base_settings)
+        if base is None:
+            base = self._bases[phone.base_settings] = await self._session.base_settings.get(phone.base_settings)
+        steady = steady_for(self._session, self._catalog, self._address, self._who, phone, site, base, has, running)
         will_have = replace(has, steady=has.steady or steady)
-        afterwards = lasting_proof(self._catalog, self._address, phone, site, will_have, running)
+        afterwards = lasting_proof(self._catalog, self._address, phone, site, base, will_have, running)
         window = ProvisioningWindow(phone.id, self._who.name[:255], self._opened_at, self.until)
         return Opened(window, afterwards, steady_made=steady is not None), steady
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp import DigestAuthMiddleware
 
 from ztp_server.simulator.failure import SimulationFailed, explain, shown
 
@@ -75,11 +76,13 @@ async def take_image(response: aiohttp.ClientResponse, exchange: Exchange) -> by
 
 
 class Client:
-    """Asks in the name of one phone. `exchanges` are all requests so far."""
+    """Asks in the name of one phone, and answers HTTP Digest with `user` and `password`, if it has a user. `exchanges`
+    are all requests so far; one that was asked for a login counts once."""
 
-    def __init__(self, session: aiohttp.ClientSession, user_agent: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, user_agent: str, user: str = "", password: str = "") -> None:
         self._session = session
         self._headers = {"User-Agent": user_agent}
+        self._middlewares = (DigestAuthMiddleware(user, password),) if user else ()
         self.exchanges: list[Exchange] = []
 
     async def ask(
@@ -93,7 +96,9 @@ class Client:
         self.exchanges.append(exchange)
         started = time.perf_counter()
         try:
-            async with self._session.request(method, url, headers=self._headers, data=body) as response:
+            async with self._session.request(
+                method, url, headers=self._headers, data=body, middlewares=self._middlewares
+            ) as response:
                 exchange.status = response.status
                 if response.history:
                     exchange.note = f"sent on to {shown(str(response.url))}"

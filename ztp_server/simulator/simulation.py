@@ -134,7 +134,7 @@ async def _stage(
 ) -> tuple[Stage, Trust]:
     """One boot, and where to go after it with which trust."""
     async with new_session(trust.context()) as session:
-        client = Client(session, phone.user_agent)
+        client = Client(session, phone.user_agent, *_login(phone, flash))
         stage = Stage(folder, await boot(client, phone, folder, whole_images=whole_images))
         if stage.boot.failure:
             return stage, trust
@@ -150,6 +150,12 @@ async def _stage(
         except SimulationFailed as error:
             stage.boot.failure = str(error)
     return stage, trust
+
+
+def _login(phone: SimulatedPhone, flash: Flash) -> tuple[str, str]:
+    """User and password that the phone holds for where it boots from."""
+    reading = phone.family.reading
+    return flash.held.get(reading.login_user, ""), flash.held.get(reading.login_password, "")
 
 
 def _steady_folder(phone: SimulatedPhone, parameters: Mapping[str, str]) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.errors import StoreUnavailable
 from ztp_server.store.accounts import AccountStore
 from ztp_server.store.approval_rules import ApprovalRuleStore
 from ztp_server.store.audit import AuditStore
 from ztp_server.store.base_settings import BaseSettingsStore
-from ztp_server.store.changes import ChangeFeed, last_change
+from ztp_server.store.changes import ChangeFeed, NoChanges, last_change
 from ztp_server.store.check_in_log import CheckInLog
 from ztp_server.store.data_keys import DataKeyStore, open_keys
 from ztp_server.store.database import Database
@@ -23,6 +24,7 @@ from ztp_server.store.group_members import GroupMemberStore
 from ztp_server.store.idempotency import IdempotencyStore
 from ztp_server.store.jobs import JobStore
 from ztp_server.store.key_file import KEY_FILE
+from ztp_server.store.key_ring import KeyRing
 from ztp_server.store.meta import MetaStore
 from ztp_server.store.phone_groups import PhoneGroupStore
 from ztp_server.store.phone_list import PhoneListStore
@@ -37,6 +39,7 @@ from ztp_server.store.roles import RoleStore
 from ztp_server.store.sealed_values import SealedValueStore
 from ztp_server.store.served_files import ServedFileStore
 from ztp_server.store.sites import SiteStore
+from ztp_server.store.standing_proofs import StandingProofStore
 from ztp_server.store.tokens import TokenStore
 from ztp_server.store.unknown_phones import UnknownPhoneStore
 from ztp_server.store.uploads import UploadStore
@@ -63,6 +66,7 @@ class Session:
         self.phone_list = PhoneListStore(connection)
         self.group_members = GroupMemberStore(connection)
         self.phone_proofs = PhoneProofStore(connection, vault)
+        self.standing_proofs = StandingProofStore(connection, vault)
         self.denied_certificates = DeniedCertificateStore(connection)
         self.phone_status = PhoneStatusStore(connection)
         self.retention = RetentionStore(connection)
@@ -87,13 +91,56 @@ class Session:
 
 
 class Store:
-    """The database and the keys that open its secrets."""
+    """The database and the keys that open its secrets. One that could not be opened (`closed`) raises StoreUnavailable
+    whatever it is asked, until it is given what another has opened (`become`)."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
-        self.database = database
-        self.keys = vault.keys
-        self._vault = vault
-        self.changes = ChangeFeed(database)
+        self._opened: tuple[Database, Vault] | None = (database, vault)
+        self._reason = ""
+        self.changes: ChangeFeed | NoChanges = ChangeFeed(database)
+
+    @classmethod
+    def closed(cls, reason: str) -> Store:
+        """A store without a database, and why."""
+        store = cls.__new__(cls)
+        store._opened, store._reason, store.changes = None, reason, NoChanges()
+        return store
+
+    def become(self, other: Store) -> None:
+        """From now on be what another is, which nobody else uses."""
+        self._opened, self._reason, self.changes = other._opened, other._reason, other.changes
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a database; it may fail all the same."""
+        return self._opened is not None
+
+    @property
+    def closed_because(self) -> str:
+        """Why there is none; empty when there is one."""
+        return self._reason
+
+    @property
+    def database(self) -> Database:
+        return self._both()[0]
+
+    @property
+    def keys(self) -> KeyRing:
+        return self._vault.keys
+
+    @property
+    def name(self) -> str:
+        """What tells this database from others, whatever is in it."""
+        return self._vault.chain("name of the database")
+
+    @property
+    def _vault(self) -> Vault:
+        return self._both()[1]
+
+    def _both(self) -> tuple[Database, Vault]:
+        if self._opened is None:
+            raise StoreUnavailable(self._reason)
+        return self._opened
 
     @classmethod
     async def open(
@@ -131,11 +178,21 @@ class Store:
 
     def take_damaged(self) -> dict[str, str]:
         """Places of sealed values that did not open since this was asked last, with the reasons."""
-        return self._vault.take_damaged()
+        return self._vault.take_damaged() if self.is_open else {}
+
+    def new_feed(self) -> ChangeFeed:
+        """The changes once more, for who keeps count of them on his own; he closes it."""
+        return ChangeFeed(self.database)
+
+    async def rest(self) -> None:
+        """Wait for a moment in which no transaction is in progress."""
+        if self.is_open:
+            await self.database.rest()
 
     async def close(self) -> None:
         self.changes.close()
-        await self.database.close()
+        if self.is_open:
+            await self.database.close()
 
     async def _learn_keys(self, connection: AsyncConnection) -> None:
         self.keys.learn(await DataKeyStore(connection).wrapped(beyond=self.keys.newest[0]))

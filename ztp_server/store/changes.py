@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.errors import StoreUnavailable
 from ztp_server.store.database import Database
 from ztp_server.store.schema import changes
 
@@ -27,6 +28,19 @@ async def record(connection: AsyncConnection, kind: str, keys: Iterable[str] = (
 async def last_change(connection: AsyncConnection) -> int:
     """The number of the newest change, 0 before the first."""
     return (await connection.execute(sa.select(sa.func.max(changes.c.seq)))).scalar() or 0
+
+
+class NoChanges:
+    """Of a database that has not been opened yet: nothing of it is remembered."""
+
+    def moved(self) -> bool:
+        return False
+
+    async def read(self) -> list[tuple[str, str]]:
+        raise StoreUnavailable("the database has not been opened yet")
+
+    def close(self) -> None:
+        return None
 
 
 class ChangeFeed:

@@ -22,6 +22,10 @@ _MOVING = ("last_at", "count", "address", "certificate", "firmware", "millisecon
 Chain = tuple[str, str, bool]
 
 
+# The sites of which the one who asks may see phones, None for all.
+Sites = frozenset[str] | None
+
+
 class CheckInLog:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -55,21 +59,25 @@ class CheckInLog:
             ]
             await self._connection.execute(statement, rows)
 
-    async def page(self, hardware_id: str, *, limit: int, file: str = "", below: int | None = None) -> list[Attempt]:
-        """Runs of a phone, newest first, with a number below the given one."""
+    async def page(
+        self, hardware_id: str, *, limit: int, file: str = "", below: int | None = None, sites: Sites = None
+    ) -> list[Attempt]:
+        """Runs of a phone, newest first, with a number below the given one, without what was given at other sites."""
         own = check_in_runs.c
-        query = sa.select(check_in_runs).where(own.hardware_id == hardware_id).order_by(own.seq.desc()).limit(limit)
+        query = sa.select(check_in_runs).where(own.hardware_id == hardware_id, _given_at(sites))
+        query = query.order_by(own.seq.desc()).limit(limit)
         if file:
             query = query.where(own.file == file)
         if below is not None:
             query = query.where(own.seq < below)
         return [_read(row) for row in await self._connection.execute(query)]
 
-    async def given(self, hardware_id: str, at: datetime, file: str = "") -> list[Given]:
-        """What a phone itself had been given last of each of its files (or of this one) by then. A run that went on
-        past that time counts with that time."""
+    async def given(self, hardware_id: str, at: datetime, file: str = "", *, sites: Sites = None) -> list[Given]:
+        """What a phone itself had been given last of each of its files (or of this one) by then, at these sites. A run
+        that went on past that time counts with that time."""
         own = check_in_runs.c
         mine = sa.and_(own.hardware_id == hardware_id, own.proof != "", own.status == 200, own.first_at <= at)
+        mine = sa.and_(mine, _given_at(sites))
         if file:
             mine = sa.and_(mine, own.file == file)
         newest = sa.select(sa.func.max(own.seq)).where(mine).group_by(own.file)
@@ -92,6 +100,14 @@ class CheckInLog:
     def _row(attempt: Attempt) -> dict[str, Any]:
         row = {name: _value(attempt, name) for name in (*_NAMES, "made_of") if name != "seq"}
         return row | {"hardware_id": attempt.mac}
+
+
+def _given_at(sites: Sites) -> sa.ColumnElement[bool]:
+    """Whether a run's file was made for one of these sites, or for none: its MAC may have been a phone elsewhere."""
+    if sites is None:
+        return sa.true()
+    site = check_in_runs.c.made_of["site"].as_string()
+    return sa.or_(site.is_(None), site.in_(sorted(sites)))
 
 
 def _value(attempt: Attempt, name: str) -> Any:

@@ -20,6 +20,12 @@ Clause = sa.ColumnElement[bool]
 Ids = tuple[sa.Select[Any], ...]
 
 _IS_MANAGED = phones.c.category.not_in([name for name in PHONE_CATEGORIES if name != "managed"])
+_PROOFS_TEXT = sa.cast(phones.c.proofs, sa.Text)
+_PROOFS = {
+    "site": phones.c.proofs.is_(None),
+    "own": sa.and_(phones.c.proofs.is_not(None), _PROOFS_TEXT != "[]"),
+    "blocked": _PROOFS_TEXT == "[]",
+}
 # The text that a filter is compared with.
 _OWN = {
     "site": phones.c.site_id,
@@ -113,6 +119,8 @@ class Conditions:
             place = ("vendor", "family").index(name)
             models = [model for model, known in self._facts.models.items() if known[place] in texts]
             return Condition.own(phones.c.model.in_(models))
+        if name == "proofs":
+            return Condition.own(sa.or_(*(_PROOFS[text] for text in texts)))
         if name == "overrides":
             return Condition.any_of([_overrides(text) for text in dict.fromkeys(texts)])
         if name == "firmware":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -65,11 +65,6 @@ class PhoneProofStore:
         if proofs == ():
             await drop_proofs(self._connection, {phone.id: phone.hardware_id})
 
-    async def by_digest_user(self, user: str) -> DigestCredential | None:
-        """Raises Damaged when the password does not open."""
-        found = await self._digests(digest_credentials.c.user == user)
-        return found[0] if found else None
-
     async def owner_of_token(self, token_hash: str) -> str:
         """The hardware ID of the phone whose token that is, empty when it is nobody's."""
         return await self._owner(phone_tokens, phone_tokens.c.hash == token_hash)
@@ -78,13 +73,31 @@ class PhoneProofStore:
         """The hardware ID of the phone that proves itself with this user, empty when it is nobody's."""
         return await self._owner(digest_credentials, digest_credentials.c.user == user)
 
-    async def open_windows(self, now: datetime, of: Collection[str] | None = None) -> dict[str, ProvisioningWindow]:
-        """The windows that are open, by hardware ID; all of them, or those of these hardware IDs."""
-        query = sa.select(phones.c.hardware_id, provisioning_windows).join_from(provisioning_windows, phones)
+    async def digest_users(self, of: Collection[str] | None = None) -> AsyncIterator[list[str]]:
+        """The users of all phones, or of those with these hardware IDs, some thousand at a time."""
+        query = sa.select(digest_credentials.c.user).order_by(digest_credentials.c.user).limit(10 * _BATCH)
+        if of is not None:
+            query = query.join_from(digest_credentials, phones).where(phones.c.hardware_id.in_(list(of)))
+        last = ""
+        while found := list((await self._connection.scalars(query.where(digest_credentials.c.user > last))).all()):
+            yield found
+            last = found[-1]
+
+    async def open_windows(
+        self, now: datetime, of: Collection[str] | None = None
+    ) -> AsyncIterator[dict[str, datetime]]:
+        """Until when windows are open, by hardware ID; all of them, or those of these hardware IDs; some thousand
+        at a time."""
+        own = provisioning_windows.c
+        query = sa.select(own.phone_id, own.until, phones.c.hardware_id).join_from(provisioning_windows, phones)
+        query = query.where(own.until > now).order_by(own.phone_id).limit(4 * _BATCH)
         if of is not None:
             query = query.where(phones.c.hardware_id.in_(list(of)))
-        rows = await self._connection.execute(query.where(provisioning_windows.c.until > now))
-        return {row.hardware_id: _window(row) for row in rows}
+        last, is_whole = "", True
+        while is_whole:
+            rows = (await self._connection.execute(query.where(own.phone_id > last))).all()
+            yield {row.hardware_id: row.until for row in rows}
+            last, is_whole = rows[-1].phone_id if rows else "", len(rows) == 4 * _BATCH
 
     def token(self, token: PhoneToken) -> str:
         """The token itself: 192 bits in 39 letters and digits, and nine more by which one that was made up is found
@@ -97,7 +110,8 @@ class PhoneProofStore:
         own = sa.and_(phone_tokens.c.phone_id == token.phone_id, phone_tokens.c.kind == token.kind)
         await self._connection.execute(sa.delete(phone_tokens).where(own))
         await self._connection.execute(sa.insert(phone_tokens).values(asdict(token)))
-        await self._other_files(token.phone_id, token.kind)
+        if token.kind == "steady":
+            await self._other_files(token.phone_id)
         await self._tell(token.phone_id)
 
     async def add_many(self, tokens: Sequence[PhoneToken], windows: Sequence[ProvisioningWindow]) -> None:
@@ -116,8 +130,8 @@ class PhoneProofStore:
         """Returns whether there was one."""
         own = sa.and_(phone_tokens.c.phone_id == phone_id, phone_tokens.c.kind == kind)
         removed = await self._removed(phone_tokens, own, phone_id)
-        if removed:
-            await self._other_files(phone_id, kind)
+        if removed and kind == "steady":
+            await self._other_files(phone_id)
         return removed
 
     async def put_window(self, window: ProvisioningWindow) -> None:
@@ -133,19 +147,23 @@ class PhoneProofStore:
 
     async def put_digest(self, credential: DigestCredential) -> None:
         """Keep a credential instead of the phone's earlier one. Raises Conflict when another phone has that user."""
-        found = await self._digests(digest_credentials.c.user == credential.user, with_password=False)
-        if found and found[0].phone_id != credential.phone_id:
+        query = sa.select(digest_credentials.c.phone_id).where(digest_credentials.c.user == credential.user)
+        if (await self._connection.execute(query)).scalar() not in (None, credential.phone_id):
             raise Conflict(f"another phone proves itself as {credential.user!r}")
         own = digest_credentials.c.phone_id == credential.phone_id
         await self._connection.execute(sa.delete(digest_credentials).where(own))
         sealed = self._vault.seal(credential.password, places.digest_credential(credential.phone_id))
         row = asdict(credential) | {"password": sealed}
         await self._connection.execute(sa.insert(digest_credentials).values(row))
+        await self._other_files(credential.phone_id)
         await self._tell(credential.phone_id)
 
     async def remove_digest(self, phone_id: str) -> bool:
         """Returns whether there was one."""
-        return await self._removed(digest_credentials, digest_credentials.c.phone_id == phone_id, phone_id)
+        removed = await self._removed(digest_credentials, digest_credentials.c.phone_id == phone_id, phone_id)
+        if removed:
+            await self._other_files(phone_id)
+        return removed
 
     async def forget_windows(self, until: datetime, most: int) -> int:
         """Remove at most so many windows that were closed by a time; returns how many."""
@@ -168,22 +186,15 @@ class PhoneProofStore:
         bound = (await self._connection.execute(sa.select(table.c.address).where(own))).scalar()
         return str(bound or "")
 
-    async def _other_files(self, phone_id: str, kind: TokenKind) -> None:
-        """The steady token stands in a phone's files: with another one, those that it has are of yesterday."""
-        if kind == "steady":
-            newer = sa.update(phones).where(phones.c.id == phone_id).values(revision=phones.c.revision + 1)
-            await self._connection.execute(newer)
+    async def _other_files(self, phone_id: str) -> None:
+        """Steady token and Digest password stand in a phone's files: with others, those that it has are of
+        yesterday."""
+        newer = sa.update(phones).where(phones.c.id == phone_id).values(revision=phones.c.revision + 1)
+        await self._connection.execute(newer)
 
     async def _owner(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> str:
         query = sa.select(phones.c.hardware_id).join_from(table, phones).where(condition)
         return (await self._connection.execute(query)).scalar() or ""
-
-    async def _digests(
-        self, condition: sa.ColumnElement[bool], *, with_password: bool = True
-    ) -> list[DigestCredential]:
-        rows = await self._connection.execute(sa.select(digest_credentials).where(condition))
-        found = [DigestCredential(**row._mapping) for row in rows]
-        return [replace(one, password=self._opened(one) if with_password else "") for one in found]
 
     def _opened(self, one: DigestCredential) -> str:
         return self._vault.open(one.password, places.digest_credential(one.phone_id))
@@ -198,12 +209,6 @@ class PhoneProofStore:
         query = sa.select(phones.c.hardware_id).where(phones.c.id == phone_id)
         hardware_id = (await self._connection.execute(query)).scalar()
         await record(self._connection, "proof", [hardware_id or ""])
-
-
-def _window(row: sa.Row[Any]) -> ProvisioningWindow:
-    found = row._mapping
-    names = ("phone_id", "opened_by", "opened_at", "until", "first_used_at", "address")
-    return ProvisioningWindow(**{name: found[name] for name in names})
 
 
 def is_token(vault: Vault, text: str) -> bool:
