@@ -29,7 +29,7 @@ RUNS = {
     "uploads": (10_000, 10_000_000),
     "proxy_headers": (5_000, 5_000_000),
 }
-LONGEST_SECONDS = examples(60, 600)
+LONGEST_SECONDS = examples(60, 180)
 
 
 @pytest.mark.parametrize("target", RUNS)
