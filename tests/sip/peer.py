@@ -61,6 +61,10 @@ class ManualClock:
         """Until something is to happen between so many seconds from now."""
         await until(lambda: any(least <= delay <= most for delay in self.pending()))
 
+    async def settles(self) -> None:
+        """Until no request is under way that would be sent again within a second."""
+        await until(lambda: all(delay > 1 for delay in self.pending()))
+
 
 async def until(holds: Callable[[], object]) -> None:
     """Let the event loop run until something holds."""

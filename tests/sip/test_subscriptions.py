@@ -17,12 +17,12 @@ LINE = "sip:100@example.org"
 
 
 def notify(subscribe: Heard, cseq: int, state: str = "active;expires=3600", *, body: str = "", **changed: str) -> bytes:
-    """A NOTIFY in the dialog that this SUBSCRIBE makes; `changed` replaces: from_tag, to_tag, event, contact, branch."""
+    """A NOTIFY in the dialog that this SUBSCRIBE makes; `changed` replaces parts of it."""
     our_tag = changed.get("to_tag", subscribe["From"].partition(";tag=")[2])
     contact = subscribe["Contact"].strip("<>")
     lines = [
         f"NOTIFY {contact} SIP/2.0",
-        f"Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKn{changed.get('branch', cseq)};rport",
+        f"Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKn{changed.get('branch', subscribe['Call-ID'] + str(cseq))};rport",
         f"From: <{LINE}>;tag={changed.get('from_tag', 'peer')}",
         f"To: {subscribe['From'].partition(';tag=')[0]};tag={our_tag}",
         f"Call-ID: {changed.get('call_id', subscribe['Call-ID'])}",
@@ -182,6 +182,7 @@ async def test_failures_are_tried_again_at_growing_intervals(
             clock.advance(most)
         # Accepted, but nothing is ever told.
         (await peer.next("SUBSCRIBE")).reply("200 OK", "Expires: 3600")
+        await clock.settles()
         await clock.waits(32, 32)
         clock.advance(32)
         assert "nothing was told" in (await soon(anext(subscription))).reason
@@ -255,7 +256,7 @@ async def test_a_lost_connection_is_asked_for_again_at_once(
 async def test_logins_last_for_a_subscription(
     agent: UserAgent, peer: UdpPeer, there: Destination, clock: ManualClock
 ) -> None:
-    async with agent.subscribe(LINE, there, "reg", credentials=[Credentials("alice", "secret")]):
+    async with agent.subscribe(LINE, there, "reg", credentials=[Credentials("alice", "secret")]) as subscription:
         (await peer.next("SUBSCRIBE")).reply("401 No", 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
         heard = await peer.next("SUBSCRIBE")
         assert "nc=00000001" in heard["Authorization"]
@@ -270,3 +271,5 @@ async def test_logins_last_for_a_subscription(
         heard = await peer.next("SUBSCRIBE")
         assert "nc=00000001" in heard["Authorization"] and 'nonce="m"' in heard["Authorization"]
         heard.reply("404 Nobody")
+        await soon(anext(subscription))
+        assert await soon(anext(subscription)) == Interrupted("404 Nobody", is_over=True)
