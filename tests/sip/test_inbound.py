@@ -34,8 +34,10 @@ async def known(agent: UserAgent, peer: UdpPeer, there: Destination) -> None:
 async def test_each_method_has_its_answer(agent: UserAgent, peer: UdpPeer, there: Destination) -> None:
     await known(agent, peer, there)
     for number, (method, tag, code) in enumerate(
-        [("OPTIONS", "", "200"), ("NOTIFY", "", "481"), ("NOTIFY", ";tag=y", "481"), ("MESSAGE", "", "405")]
-        + [("INVITE", "", "405"), ("BYE", ";tag=y", "481"), ("OPTIONS", ";tag=y", "481"), ("CANCEL", "", "481")]
+        [
+            *(("OPTIONS", "", "200"), ("NOTIFY", "", "481"), ("NOTIFY", ";tag=y", "481"), ("MESSAGE", "", "405")),
+            *(("INVITE", "", "405"), ("BYE", ";tag=y", "481"), ("OPTIONS", ";tag=y", "481"), ("CANCEL", "", "481")),
+        ]
     ):
         via = f"SIP/2.0/UDP pbx1:9;branch=z9hG4bK{number};rport , SIP/2.0/TCP [2001:db8::1];branch=z9hG4bKb"
         peer.send(request("ACK", via=via))

@@ -20,9 +20,10 @@ def notify(subscribe: Heard, cseq: int, state: str = "active;expires=3600", *, b
     """A NOTIFY in the dialog that this SUBSCRIBE makes; `changed` replaces parts of it."""
     our_tag = changed.get("to_tag", subscribe["From"].partition(";tag=")[2])
     contact = subscribe["Contact"].strip("<>")
+    branch = "z9hG4bKn" + changed.get("branch", f"{subscribe['Call-ID']}{cseq}")
     lines = [
         f"NOTIFY {contact} SIP/2.0",
-        f"Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKn{changed.get('branch', subscribe['Call-ID'] + str(cseq))};rport",
+        f"Via: SIP/2.0/UDP 127.0.0.1:5060;branch={branch};rport",
         f"From: <{LINE}>;tag={changed.get('from_tag', 'peer')}",
         f"To: {subscribe['From'].partition(';tag=')[0]};tag={our_tag}",
         f"Call-ID: {changed.get('call_id', subscribe['Call-ID'])}",

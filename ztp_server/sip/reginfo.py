@@ -161,7 +161,7 @@ class Registrations:
 
     def __init__(self) -> None:
         self.known: dict[str, Registration] = {}
-        # False when a document was missed, or there was too much to keep: a full one is needed (`Subscription.refresh`).
+        # False when a document was missed, or was too much to keep: a full one is needed (`Subscription.refresh`).
         self.is_complete = False
         self._version = -1
 
