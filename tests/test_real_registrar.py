@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import sqlite3
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ADMIN, HOSTILE_NAME, HOSTILE_PASSWORD, World
-from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.phone import Line, LineChange, Phone
 from ztp_server.services.connection import Connection
 
 MODULES = next((path for path in Path("/usr/lib").glob("*/kamailio/modules")), Path("/usr/lib/kamailio/modules"))
@@ -193,7 +194,7 @@ async def _is_up(registrar: Kamailio) -> bool:
 
 
 @asynccontextmanager
-async def running(log: Path, command: list[Any], **environment: str) -> AsyncIterator[None]:
+async def running(log: Path, command: list[Any], **environment: str) -> AsyncIterator[Process]:
     """A program until the end of the block, and then its whole process group no more."""
     with log.open("wb") as file:
         started = await asyncio.create_subprocess_exec(
@@ -205,7 +206,7 @@ async def running(log: Path, command: list[Any], **environment: str) -> AsyncIte
             start_new_session=True,
         )
         try:
-            yield
+            yield started
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, 15)
@@ -284,7 +285,7 @@ async def test_softphones_register_with_what_was_exported_and_with_what_their_re
         assert await registrar.registered() == {}
 
         softphone = _softphone(tmp_path / "linphone", world)
-        await stack.enter_async_context(running(**softphone))
+        first = await stack.enter_async_context(running(**softphone))
         for name, desk in desks.items():
             await stack.enter_async_context(running(**await _desk(tmp_path / name, world, desk)))
 
@@ -304,9 +305,22 @@ async def test_softphones_register_with_what_was_exported_and_with_what_their_re
         await world.app.check_ins.flush()
         assert len(await world.services.phones.check_ins(ADMIN, SOFTPHONE)) == fetched
 
+        # It is started again, as the firmware of a desk phone would, and registers with its new password at once.
+        await first.communicate(b"quit\n")
+        changed = LineChange("1001", "auth 1001", HOSTILE_PASSWORD[::-1], HOSTILE_NAME)
+        await world.services.phones.edit(ADMIN, SOFTPHONE, {}, {}, lines=[changed])
+        await _feed(world, registrar)
+        await until(lambda: _has_gone(registrar, "1001"), tmp_path / "linphone/linphone.log")
+        await stack.enter_async_context(running(**softphone))
+        await until(all_registered, tmp_path / "linphone/linphone.log")
+
         await world.services.phone_proofs.block(ADMIN, SOFTPHONE)
         await _feed(world, registrar)
         assert registrar.accounts() == ["2001", "auth2002"]
+
+
+async def _has_gone(registrar: Kamailio, user: str) -> bool:
+    return user not in await registrar.registered()
 
 
 async def _feed(world: World, registrar: Kamailio) -> None:

@@ -65,4 +65,4 @@ def export(
 
     made = with_services(data, write)
     if output:
-        click.echo(f"{made.accounts} accounts, {made.targets} forwarding targets")
+        click.echo(f"accounts: {made.accounts}, forwarding targets: {made.targets}")
