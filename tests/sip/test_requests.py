@@ -227,3 +227,16 @@ async def test_what_the_agent_writes_itself_is_not_for_callers(agent: UserAgent,
         await agent.request("MESSAGE", PHONE, there, body=b"x")
     with pytest.raises(BadValue):
         await agent.request("MESSAGE", PHONE, there, body=b"x" * 65_500, content_type="text/plain")
+
+
+async def test_what_was_reached_but_knows_nothing_of_it_is_told_apart(
+    agent: UserAgent, peer: UdpPeer, there: Destination
+) -> None:
+    for status, unsupported in (("481 x", True), ("489 x", True), ("405 x", True), ("501 x", True), ("486 x", False)):
+        asked = asyncio.create_task(agent.notify(PHONE, there, "check-sync"))
+        (await peer.next()).reply(status)
+        assert (await soon(asked)).is_reached_but_unsupported == unsupported
+    assert not Response("no_answer").is_reached_but_unsupported
+    with pytest.raises(BadValue):
+        Destination("pbx", 70_000)
+    assert (Destination("pbx", transport="tls").port, Destination("pbx").port) == (5061, 5060)

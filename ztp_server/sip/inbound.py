@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from http import HTTPStatus
 from typing import Protocol
 
 import sipmessage
@@ -91,7 +92,7 @@ class Inbound:
             return 200, "OK", (_ALLOW, ("Accept", "application/reginfo+xml"))
         if tag or request.method == "CANCEL":
             return 481, "Call/Transaction Does Not Exist", ()
-        return 405, "Method Not Allowed", (_ALLOW,)
+        return HTTPStatus.METHOD_NOT_ALLOWED.value, "Method Not Allowed", (_ALLOW,)
 
 
 def _way_back(request: sipmessage.Request, channel: Channel) -> Channel:
@@ -110,7 +111,7 @@ def _written(request: sipmessage.Request, answer: Answer, channel: Channel) -> b
     return compose(
         f"SIP/2.0 {code} {phrase}",
         [
-            ("Via", with_source(first, *channel.remote)),
+            ("Via", with_source(first, channel.remote[0].partition("%")[0], channel.remote[1])),
             *(("Via", other) for other in others),
             ("From", request.headers["From"]),
             ("To", to if address(to).tag else f"{to};tag={secrets.token_hex(8)}"),

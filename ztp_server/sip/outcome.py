@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 # `answered`: a final response came. `no_answer`: nothing in time, or the connection was closed. `refused`: it could not
 # be sent: no such host, nobody listening, no way there. `tls_failed`: the peer is not who it should be, or does not
 # take us for who we are. `malformed`: what came in answer cannot be understood.
 Kind = Literal["answered", "no_answer", "refused", "tls_failed", "malformed"]
+
+# SIP numbers as HTTP does, where it means the same; 481: no such dialog, 489: no such event.
+_UNSUPPORTED = (HTTPStatus.METHOD_NOT_ALLOWED, 481, 489, HTTPStatus.NOT_IMPLEMENTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Response:
     def is_reached_but_unsupported(self) -> bool:
         """Whether somebody is there who knows nothing of what was said: such an event, such a dialog, such a method
         (RFC 3261, section 21.4; RFC 6665, section 8.3.2)."""
-        return self.kind == "answered" and self.code in (405, 481, 489, 501)
+        return self.kind == "answered" and self.code in _UNSUPPORTED
 
     def header(self, name: str) -> str:
         """The first value of a header, or nothing."""

@@ -166,8 +166,9 @@ class Registrations:
         self._version = -1
 
     def take(self, document: RegInfo) -> bool:
-        """Take in a document; whether anything may have changed."""
-        if document.version <= self._version:
+        """Take in a document; whether anything may have changed. A full one counts whatever its version, since Kamailio
+        calls each of them 0; that none is late is seen to by the dialog it comes in."""
+        if document.version <= self._version and not document.is_full:
             return False
         follows = document.version == self._version + 1
         self._version = document.version

@@ -2,7 +2,7 @@
 
 An answer may come from another address than was asked, as machines with several have it; whoever cannot see our
 requests cannot guess their branch. A request that is longer than a packet goes out in fragments: whoever sends long
-ones uses TCP.
+ones uses TCP. That nobody listens is not told to such a socket: a request ends as `no_answer`.
 """
 
 from __future__ import annotations
