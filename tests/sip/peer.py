@@ -74,6 +74,12 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+async def rounds() -> None:
+    """Let what was sent on loopback arrive, so that nothing there means that nothing was sent."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def soon(awaitable: Awaitable[_T]) -> _T:
     """What comes before patience ends."""
     return await asyncio.wait_for(awaitable, PATIENCE)

@@ -138,6 +138,13 @@ def test_no_value_takes_long_to_read(value: bytes) -> None:
     assert time.process_time() - begin < 2
 
 
+@pytest.mark.parametrize("control", [b"\0", b"\n", b"\r", b"\x0b", b"\x7f"])
+def test_a_control_character_makes_a_message_malformed(control: bytes) -> None:
+    assert parse(GOOD.replace(b"Call-ID", b"X: a\tb\r\nCall-ID")).headers["X"] == "a\tb"
+    with pytest.raises(Malformed):
+        parse(GOOD.replace(b"Call-ID", b"X: a" + control + b"b\r\nCall-ID"))
+
+
 def test_hosts_and_parameters_are_taken_as_they_are() -> None:
     assert address("<sip:x@pbx1:5060;a=b%20c>;+x=1;TAG=a+b%41").tag == "a+b%41"
     assert address('"A \\" <b>, c" <sip:x,y@pbx1>').uri == "sip:x,y@pbx1"

@@ -92,6 +92,7 @@ WRONG = {
     "long number": document().replace(b'version="0"', b'version="' + b"9" * 5000 + b'"'),
     "bomb": (BOMB + HEAD.format(version=0, state="full").partition("\n")[2] + "&i;</reginfo>").encode(),
     "bomb in UTF-16": ('<?xml version="1.0" encoding="utf-16"?>' + BOMB + "<a>&i;</a>").encode("utf-16"),
+    "harmless DOCTYPE": document().replace(b"<reginfo", b"<!DOCTYPE reginfo><reginfo"),
     "external": b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
     "too large": document(" " * 70_000),
     "too many": document(registration() * 10 + "<x/>" * MOST_ELEMENTS),

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.sip.conftest import LOOPBACK
-from tests.sip.peer import ManualClock, UdpPeer, soon, udp_peer, until
+from tests.sip.peer import ManualClock, UdpPeer, rounds, soon, udp_peer, until
 from ztp_server.errors import BadValue
 from ztp_server.sip.destination import Destination
 from ztp_server.sip.outcome import Response
@@ -41,6 +41,7 @@ async def test_a_lost_request_is_sent_again_as_the_rfc_says(
     # Timer E: T1, doubled up to T2.
     for wait in (0.5, 1, 2, 4, 4):
         clock.advance(wait - 0.01)
+        await rounds()
         assert peer.heard.empty() and not asked.done()
         clock.advance(0.01)
         again = await peer.next("OPTIONS")
@@ -50,6 +51,7 @@ async def test_a_lost_request_is_sent_again_as_the_rfc_says(
     assert (await soon(asked)).code == 486
     await until(lambda: agent.dropped == 1)
     clock.advance(100)
+    await rounds()
     assert peer.heard.empty()
 
 
@@ -67,6 +69,7 @@ async def test_a_provisional_answer_slows_the_repetitions_down_and_saves_nobody_
     clock.advance(0.5)
     await peer.next()
     clock.advance(3.9)
+    await rounds()
     assert peer.heard.empty()
     clock.advance(28)
     assert await soon(asked) == Response("no_answer", reason="no final answer within 32 s")
@@ -147,8 +150,7 @@ async def test_many_requests_through_a_network_that_loses_doubles_and_reorders(
     tries: Counter[int] = Counter()
     answered: set[int] = set()
     while len(answered) < count:
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await rounds()
         batch = [peer.heard.get_nowait() for _ in range(peer.heard.qsize())]
         for heard in reversed(batch):
             number = int(heard.first.split(":")[1].split("@")[0])

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.sip.peer import Heard, ManualClock, StreamPeer, UdpPeer, soon, until
+from tests.sip.peer import Heard, ManualClock, StreamPeer, UdpPeer, rounds, soon, until
 from ztp_server.sip.destination import Destination
 from ztp_server.sip.digest import Credentials
 from ztp_server.sip.subscribe_call import Notified
@@ -153,6 +153,7 @@ async def test_an_end_says_when_to_ask_again(
             assert isinstance(await soon(anext(subscription)), Interrupted) and not subscription.is_active
             if wait:
                 await clock.waits(wait, wait)
+                await rounds()
                 assert peer.heard.empty()
                 clock.advance(wait)
         heard = await peer.next("SUBSCRIBE")
@@ -201,6 +202,7 @@ async def test_an_interval_of_nothing_makes_nobody_ask_without_end(
             peer.send(notify(first, cseq, "active;expires=0"))
             await peer.next("200")
             await soon(anext(subscription))
+        await rounds()
         assert peer.heard.empty()
         await clock.waits(0.5, 1)
 
