@@ -140,9 +140,14 @@ def test_no_value_takes_long_to_read(value: bytes) -> None:
 
 @pytest.mark.parametrize("control", [b"\0", b"\n", b"\r", b"\x0b", b"\x7f"])
 def test_a_control_character_makes_a_message_malformed(control: bytes) -> None:
-    assert parse(GOOD.replace(b"Call-ID", b"X: a\tb\r\nCall-ID")).headers["X"] == "a\tb"
+    assert parse(GOOD.replace(b"Call-ID", b"X-Y : a\tb :c\r\nCall-ID")).headers["X-Y"] == "a\tb :c"
     with pytest.raises(Malformed):
-        parse(GOOD.replace(b"Call-ID", b"X: a" + control + b"b\r\nCall-ID"))
+        parse(GOOD.replace(b"Call-ID", b"X-Y: a" + control + b"b\r\nCall-ID"))
+
+
+def test_a_line_without_a_colon_makes_a_message_malformed() -> None:
+    with pytest.raises(Malformed):
+        parse(GOOD.replace(b"Call-ID", b"Colonless\r\nCall-ID"))
 
 
 def test_hosts_and_parameters_are_taken_as_they_are() -> None:

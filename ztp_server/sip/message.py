@@ -26,7 +26,7 @@ COOKIE = "z9hG4bK"
 _ONCE = ("Call-ID", "CSeq", "From", "To")
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
 _FOLD = re.compile(rb"\r\n[ \t]+")
-_SPACED_COLON = re.compile(rb"(?<=[^ \t])[ \t]+:")
+_SPACED_COLON = re.compile(rb"\A([^ \t:]+)[ \t]+:")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]")
 _HOST = r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,255}"
@@ -71,10 +71,8 @@ def parse(raw: bytes) -> Message:
     lines = _FOLD.sub(b" ", head).split(b"\r\n")
     if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE or _CONTROL.search(line) for line in lines):
         raise Malformed("too many lines, one too long, or a control character")
-    named = [
-        lines[0],
-        *(b":".join((name.rstrip(), value)) for name, _, value in (x.partition(b":") for x in lines[1:])),
-    ]
+    # HCOLON: spaces may stand before the colon (RFC 3261, section 25.1).
+    named = [_SPACED_COLON.sub(rb"\1:", line) for line in lines]
     try:
         found = sipmessage.Message.parse(b"\r\n".join(named) + b"\r\n\r\n" + body)
         _check(found)
