@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-APT := curl openssl
+APT := curl openssl kamailio kamailio-tls-modules kamailio-presence-modules kamailio-sqlite-modules linphone-cli baresip-core
 # A RAM disk with room for it spares the tests some hundred thousand waits for the disk.
 SCRATCH := $(shell [ "$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 PYTEST := $(SCRATCH) $(BIN)/pytest -q
@@ -49,7 +49,7 @@ $(VENV)/test.stamp: requirements-dev.txt $(VENV)/run.stamp
 
 # Real clients for the tests. Where we are root they are installed; no service is started by that.
 apt:
-	@missing=$$(for p in $(APT); do command -v $$p >/dev/null || echo $$p; done); \
+	@missing=$$(for p in $(APT); do command -v $$p >/dev/null || dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] || { echo "install: $$missing"; exit 1; }; \
 	  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d.ztp && chmod +x /usr/sbin/policy-rc.d.ztp; \
 	  [ -e /usr/sbin/policy-rc.d ] || { mv /usr/sbin/policy-rc.d.ztp /usr/sbin/policy-rc.d; own=1; }; \

@@ -90,7 +90,8 @@ async def test_a_boot_is_written_down_with_the_firmware_of_the_phone_itself(name
 async def _add(world: World, boot: Boot) -> None:
     """A phone of that model, in the place of the common one with that MAC."""
     catalog = world.services.templates.catalog
-    zone = {"time_zone": "Etc/GMT-1"}  # which every family can express
+    family = catalog.family_of(catalog.models[boot.model])
+    zone = {"time_zone": "Etc/GMT-1"} if "time_zone" in family.rendered else {}  # one that every family can express
     await world.services.base_settings.add(ADMIN, "of-the-boot", "", boot.model, zone)
     if boot.mac in {phone.hardware_id for phone in await world.services.phones.all(ADMIN)}:
         await world.services.phones.remove(ADMIN, boot.mac)

@@ -113,7 +113,7 @@ def test_the_table_names_elements_only_where_a_file_has_them() -> None:
 def test_what_a_phone_keeps_is_said_in_every_state(family_id: str, rendered: Mapping[str, Rendered]) -> None:
     """Otherwise a value that was set once stays on the phone when nobody wants it any more."""
     vendor, family = family_id.partition("-")[0], FAMILIES[family_id]
-    kept = re.compile("|".join(f"(?:{pattern})" for pattern in KEPT[vendor]))
+    kept = re.compile("|".join(f"(?:{pattern})" for pattern in KEPT.get(vendor, ())) or "(?!)")
     left = {
         name
         for model, ever in rendered[family_id].ever.items()
@@ -141,6 +141,6 @@ _PLACES = {"n": "[0-9]+", "#": "[0-9]+", "*": ".+"}
 
 
 def _is_kept(family: Family, name: str) -> bool:
-    """A file of lines leaves alone what it does not name; of attributes only those in flash outlive the file."""
+    """A file of lines or sections leaves alone what it does not name; of attributes only those in flash outlive it."""
     flash = family.reading.flash
-    return family.reading.format == "line" or bool(flash and flash.regex.fullmatch(name))
+    return family.reading.format != "xml" or bool(flash and flash.regex.fullmatch(name))

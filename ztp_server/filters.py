@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -80,6 +81,31 @@ def port(address: str, default: int = 0) -> int:
     return int(text) if text else default
 
 
+def before(text: str, separator: str) -> str:
+    """What stands before the last of a separator; nothing when there is none."""
+    return text.rpartition(separator)[0]
+
+
+def after(text: str, separator: str) -> str:
+    """What stands after the last of a separator; the whole when there is none."""
+    return text.rpartition(separator)[2]
+
+
+def uri_user(text: str) -> str:
+    """A user as it may stand in a SIP address (RFC 3261, 25.1): what is not allowed there as %xx."""
+    return quote(text, safe="-_.!~*'()&=+$,;?/")
+
+
+def uri_host(address: str) -> str:
+    """A host as it stands in a URI, an IPv6 address in brackets (RFC 3261, 25.1)."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
+def quoted(text: str) -> str:
+    """A quoted-string of SIP, with its quotes (RFC 3261, 25.1)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def join(values: Sequence[str | int], separator: str = "") -> str:
     """Texts and numbers in one text. Raises TypeError for anything else."""
     if not all(isinstance(value, (str, int)) for value in values):
@@ -125,6 +151,8 @@ def _as_list(value: Any) -> Sequence[str]:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    "after": after,
+    "before": before,
     "certificates": certificates,
     "first_day": first_day,
     "host": host,
@@ -134,10 +162,13 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "md5_crypt": md5_crypt,
     "moment_in": moment_in,
     "port": port,
+    "quoted": quoted,
     "ranks": ranks,
     "spread_seconds": spread_seconds,
     "tos_byte": tos_byte,
     "upper": str.upper,
+    "uri_host": uri_host,
+    "uri_user": uri_user,
     "window_end": window_end,
     "window_seconds": window_seconds,
     "window_start": window_start,

@@ -22,6 +22,7 @@ NAMES = frozenset(
     {
         *("settings", "phone", "lines", "unused_lines", "line_keys", "contacts", "renders", "model"),
         *("site", "map", "clock", "server", "firmware", "custom"),
+        *("accounts", "targets", "registrar", "domain"),
     }
 )
 TESTS = frozenset({"defined", "eq", "ne", "in"})
@@ -84,11 +85,33 @@ def _line_value(value: Any) -> str:
     return text
 
 
+def _sql_value(value: Any) -> str:
+    """What stands between the quotes of a literal. A backslash is one character to SQLite and PostgreSQL and another
+    to MySQL, so that none is let through."""
+    text = _line_value(value)
+    if "\\" in text:
+        raise ValueError("a value holds a backslash")
+    return text.replace("'", "''")
+
+
+def _ini_value(value: Any) -> str:
+    """A value of `name = value` in which a semicolon begins a comment."""
+    return _line_value(value).replace(";", "\\;")
+
+
 def _pem_value(value: Any) -> str:
     return _plain(value)
 
 
-_WRITERS: Mapping[str, Callable[[Any], str]] = {"xml": _xml_value, "line": _line_value, "pem": _pem_value}
+_WRITERS: Mapping[str, Callable[[Any], str]] = {
+    "xml": _xml_value,
+    "sections": _xml_value,
+    "line": _line_value,
+    "pem": _pem_value,
+    "sql": _sql_value,
+    "ini": _ini_value,
+    "xml_part": _xml_value,
+}
 
 
 class Renderer:
@@ -158,7 +181,7 @@ class Renderer:
         if file_format == "line":
             text = _with_custom(text, context["custom"])
         body = text.encode()
-        if file_format == "xml":
+        if file_format in ("xml", "sections"):
             _check_xml(template, body)
         return body
 

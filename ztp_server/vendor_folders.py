@@ -9,7 +9,8 @@ from pathlib import Path
 VENDOR_FILE = "vendor.toml"
 FAMILY_FILE = "family.toml"
 PARAMETERS_FILE = "parameters.txt"
-KNOWN_FILES = frozenset({VENDOR_FILE, FAMILY_FILE, PARAMETERS_FILE})
+REGISTRAR_FILE = "registrar.toml"
+KNOWN_FILES = frozenset({VENDOR_FILE, FAMILY_FILE, PARAMETERS_FILE, REGISTRAR_FILE})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ What comes in was written by whoever can reach the port, so nothing is expanded,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from xml.parsers import expat
 
 from lxml import etree
@@ -80,3 +80,11 @@ def check_empty(empty: str) -> None:
 
 def _innermost(root: etree._Element) -> list[etree._Element]:
     return [element for element in root.iter("*") if len(element) == 0]
+
+
+def section_entries(root: etree._Element) -> Iterator[tuple[str, str]]:
+    """`section/entry` and its text, of XML with `<section name>` and in it `<entry name>`, whatever the namespace."""
+    for section in root.iter("{*}section"):
+        for entry in section.iter("{*}entry"):
+            names = (section.get("name"), entry.get("name"))
+            yield "/".join(filter(None, names)), "".join(entry.itertext())

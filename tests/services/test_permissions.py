@@ -148,6 +148,7 @@ TABLE: dict[str, Needs] = {
     ),
     "phone_import.run": needs("phones:add", lambda s, who: s.phone_import.run(who, [CSV], "create"), named=True),
     "phone_export.export": needs("phones:view", lambda s, who: _exported(s, who), cut=True),
+    "registrar_export.export": needs("phones:view phones:reveal", lambda s, who: _registered(s, who), cut=True),
     "overrides.clear": needs("phones:view phones:edit", lambda s, who: s.overrides.clear(who, VVX)),
     "overrides.of_phone": needs("phones:view", lambda s, who: s.overrides.of_phone(who, VVX)),
     "firmware.all": needs("firmware:view", lambda s, who: s.firmware.all(who)),
@@ -265,6 +266,7 @@ FREE = {
     "models.all": "the catalogue stands in the documentation too",
     "models.get": "as above",
     "settings_list.all": "as above",
+    "registrar_export.names": "as above",
     "idempotency.begin": "of requests of one's own",
     "idempotency.finish": "as above",
     "idempotency.forget": "as above",
@@ -404,6 +406,11 @@ async def _exported(services: Any, who: Actor) -> list[Any]:
     export = await services.phone_export.export(who, MADRID)
     text = b"".join([part async for part in export.pieces])
     return text.decode().splitlines()[1:]
+
+
+async def _registered(services: Any, who: Actor) -> int:
+    found = await services.registrar_export.export(who, "kamailio", {"hardware_id": VVX}, reason="why")
+    return int(found.accounts)
 
 
 def _allowed(row: Needs, role: str, site: str) -> bool:

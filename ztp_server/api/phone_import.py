@@ -57,7 +57,7 @@ async def import_phones(call: Call, query: ImportQuery) -> Any:
     return accepted(call, await call.services.phone_import.submit(call.who, order, parts))
 
 
-class ExportQuery(Query):
+class PhoneQuery(Query):
     """Which phones, as a list of phones takes it: several values of one filter by comma or repeated, `!` before what is
     not wanted, `*` for any characters."""
 
@@ -77,6 +77,11 @@ class ExportQuery(Query):
     overrides: list[str] = Field([], max_length=200)
     proofs: list[str] = Field([], max_length=200)
     never_seen: list[str] = Field([], max_length=1, description="`on` or `off`.")
+
+
+class ExportQuery(PhoneQuery):
+    """Which phones, and whether with their secrets."""
+
     reveal: Flag = Field("false", description="With passwords and secret settings.")
     reason: str = Field("", max_length=255, description="Why they are revealed; it is written down.")
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from ztp_server.cli.common import data_options, local_actor, read_filters, with_services
+from ztp_server.cli.output_file import opened_output
 from ztp_server.config import DataOptions
-from ztp_server.errors import BadValue
 
 
 @click.command("export")
@@ -33,26 +30,8 @@ def export(filters: Sequence[str], reveal: bool, reason: str, output: Path | Non
 
     async def write(services: Any) -> None:
         found = await services.phone_export.export(local_actor(), wanted, reveal=reveal, reason=reason)
-        with _opened(output) as file:
+        with opened_output(output) as file:
             async for piece in found.pieces:
                 file.write(piece)
 
     with_services(data, write)
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that is there when it is whole, and that nobody else can read: it may hold
-    passwords. Raises BadValue."""
-    if output is None:
-        yield sys.stdout.buffer
-        return
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            yield file
-        part.replace(output)
-    except OSError as error:
-        raise BadValue("--output", f"{output}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)

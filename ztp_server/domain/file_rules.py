@@ -40,10 +40,10 @@ class FileRule(Pattern):
     """A file that is rendered. `serve` says to whom: the proven `phone` itself, anybody (`public`), or any phone
     at its first knock over plain HTTP (`bootstrap`); `redirect` answers 302 to the steady address instead.
     `parameters` says that what it sets are parameters of the phone: attributes in a file of XML, names before `=` in
-    one of lines."""
+    one of lines, `section/entry` in XML of `<section name>` with `<entry name>` (`sections`)."""
 
     template: str = ""
-    format: Literal["xml", "line", "pem"] = "xml"
+    format: Literal["xml", "sections", "line", "pem"] = "xml"
     content_type: str = "text/xml"
     serve: Literal["phone", "public", "bootstrap", "redirect"] = "phone"
     bootstrap: str = ""

@@ -102,7 +102,7 @@ class FlashRule(TomlRow):
 class Reading(TomlRow):
     """How a phone of the family reads what it gets; for the simulator. `{n}` counts lines from `first_line`."""
 
-    format: Literal["xml", "line"]
+    format: Literal["xml", "sections", "line"]
     address: str
     login_user: str = ""
     login_password: str = ""

@@ -46,6 +46,7 @@ from ztp_server.services.phone_lines import PhoneLines
 from ztp_server.services.phone_list import PhoneList
 from ztp_server.services.phone_proofs import PhoneProofsService
 from ztp_server.services.phones import Phones
+from ztp_server.services.registrar_export import RegistrarExport
 from ztp_server.services.removed_phones import RemovedPhones
 from ztp_server.services.roles import Roles
 from ztp_server.services.settings_list import SettingsList
@@ -83,6 +84,7 @@ class Services:
     annotations: Annotations
     phone_import: PhoneImport
     phone_export: PhoneExport
+    registrar_export: RegistrarExport
     overrides: Overrides
     firmware: FirmwareService
     firmware_files: FirmwareFiles
@@ -175,6 +177,7 @@ async def open_services(
         annotations=Annotations(store, templates, address),
         phone_import=PhoneImport(store, templates, address, jobs),
         phone_export=PhoneExport(store, templates, phone_list),
+        registrar_export=RegistrarExport(store, templates, phone_list),
         overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),
         firmware_files=files,

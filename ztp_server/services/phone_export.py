@@ -58,7 +58,7 @@ class PhoneExport:
         async with self._store.read() as session:
             ids = await session.phone_list.ids(wanted, sites, await self._list.facts(session))
             if reveal:
-                await _require_reveal(session, who, ids)
+                await require_reveal(session, who, ids)
             await _columns(session, ids)
         if reveal:
             shown = {"count": len(ids), "filter": {name: _shown(value) for name, value in filters.items()}}
@@ -92,7 +92,7 @@ async def _columns(session: Session, ids: Sequence[str]) -> list[str]:
     return found
 
 
-async def _require_reveal(session: Session, who: Actor, ids: Sequence[str]) -> None:
+async def require_reveal(session: Session, who: Actor, ids: Sequence[str]) -> None:
     """Raises Forbidden naming the first site where the secrets are not for these eyes."""
     if who.may("phones:reveal"):
         return

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from lxml import etree
 
+from ztp_server.xml_parameters import section_entries
+
 _EXPRESSION = re.compile(r"\{\{.*?\}\}")
 # A name before `=` in a template, some of it an expression: `line.{{ n }}.user=`.
 _NAME = re.compile(r"((?:\{\{.*?\}\}|[^\s=\"'<>{}])+)=")
@@ -22,6 +24,8 @@ def parameters(body: bytes, file_format: str) -> Iterator[tuple[str, str]]:
     elif file_format == "xml":
         for element in etree.fromstring(body).iter("*"):
             yield from ((str(name), str(value)) for name, value in element.attrib.items())
+    elif file_format == "sections":
+        yield from section_entries(etree.fromstring(body))
 
 
 def place_of(name: str, templates: Iterable[tuple[str, str]]) -> tuple[str, int]:

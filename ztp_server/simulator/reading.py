@@ -8,15 +8,18 @@ from typing import Literal
 from lxml import etree
 
 from ztp_server.simulator.failure import SimulationFailed
+from ztp_server.xml_parameters import section_entries
 
 _COMMENTS = ("#", ";")
 
 
-def read_parameters(name: str, file_format: Literal["xml", "line"], body: bytes) -> dict[str, str]:
-    """The parameters of a file; of two values for one parameter the first stands.
+def read_parameters(name: str, file_format: Literal["xml", "sections", "line"], body: bytes) -> dict[str, str]:
+    """The parameters of a file; of two values for one parameter the first stands, but in sections the last.
 
     Raises SimulationFailed naming the file when a phone would reject it.
     """
+    if file_format == "sections":
+        return dict(section_entries(_xml(name, body)))
     pairs = _attributes(name, body) if file_format == "xml" else _lines(name, body)
     parameters: dict[str, str] = {}
     for parameter, value in pairs:
@@ -26,6 +29,12 @@ def read_parameters(name: str, file_format: Literal["xml", "line"], body: bytes)
 
 def _attributes(name: str, body: bytes) -> Iterator[tuple[str, str]]:
     """Every attribute of every element: phones do not look at the elements' names."""
+    for element in _xml(name, body).iter("*"):
+        for attribute, value in element.attrib.items():
+            yield str(attribute), str(value)
+
+
+def _xml(name: str, body: bytes) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(body, parser)
@@ -33,9 +42,7 @@ def _attributes(name: str, body: bytes) -> Iterator[tuple[str, str]]:
         raise SimulationFailed(f"{name}: no XML that a phone can read: {error.msg}") from None
     if root.getroottree().docinfo.doctype:
         raise SimulationFailed(f"{name}: has a DOCTYPE, which no phone needs and some reject")
-    for element in root.iter("*"):
-        for attribute, value in element.attrib.items():
-            yield str(attribute), str(value)
+    return root
 
 
 def _lines(name: str, body: bytes) -> Iterable[tuple[str, str]]:

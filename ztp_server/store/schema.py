@@ -1,5 +1,5 @@
 """The tables, once for SQLite and PostgreSQL: what administrators keep. Beside it schema_history.py,
-schema_access.py and schema_trust.py."""
+schema_access.py, schema_trust.py and schema_sip.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ztp_server.store.columns import BIG, UTCDateTime, column, metadata
 __all__ = ["metadata"]
 
 # The newest migration this program knows; a test holds it to migrations/versions.
-HEAD = "0007"
+HEAD = "0008"
 
 meta = sa.Table(
     "meta",
@@ -31,6 +31,8 @@ sites = sa.Table(
     column("civic_address", sa.JSON, server_default="{}"),
     column("webrtc_url", sa.String(255), server_default=sa.text("''")),
     column("ice_servers", sa.JSON, server_default="[]"),
+    # What phones get on which nobody is logged in: settings and a line, sealed where secret.
+    column("logged_out", sa.JSON, server_default="{}"),
     column("revision", sa.Integer),
 )
 
@@ -88,6 +90,8 @@ phones = sa.Table(
     column("revision", sa.Integer),
     # Whether phone_status has a row of it: those that have none are found without asking for each.
     column("seen", sa.Boolean, server_default=sa.false()),
+    # Whether its user was taken off it.
+    column("logged_out", sa.Boolean, server_default=sa.false()),
     # A list walks along one of these until its page is full.
     sa.Index("ix_phones_name_key", "name_key", "id", "hardware_id"),
     sa.Index("ix_phones_seen", "seen", "category", "name_key", "id"),

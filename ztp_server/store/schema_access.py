@@ -75,6 +75,9 @@ jobs = sa.Table(
     column("created_at", UTCDateTime, index=True),
     sa.Column("started_at", UTCDateTime),
     sa.Column("finished_at", UTCDateTime),
+    # When its work may be done; NULL: at any time.
+    sa.Column("not_before", UTCDateTime),
+    sa.Column("not_after", UTCDateTime),
 )
 
 # One thing a job does. `undo` is what it takes to take it back, sealed.

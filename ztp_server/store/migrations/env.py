@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from ztp_server.store import schema_access, schema_history, schema_trust
+from ztp_server.store import schema_access, schema_history, schema_sip, schema_trust
 from ztp_server.store.schema import metadata
 
 # Importing them puts their tables into `metadata`.
-__all__ = ["schema_access", "schema_history", "schema_trust"]
+__all__ = ["schema_access", "schema_history", "schema_sip", "schema_trust"]
 
 context.configure(
     connection=context.config.attributes["connection"],
