@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-APT := curl openssl kamailio kamailio-tls-modules kamailio-presence-modules kamailio-sqlite-modules linphone-cli baresip-core
+APT := curl openssl kamailio kamailio-tls-modules kamailio-presence-modules kamailio-sqlite-modules linphone-cli baresip-core sip-tester
 # A RAM disk with room for it spares the tests some hundred thousand waits for the disk.
 SCRATCH := $(shell [ "$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 PYTEST := $(SCRATCH) $(BIN)/pytest -q

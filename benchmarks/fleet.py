@@ -23,13 +23,17 @@ from ztp_server.config import DataOptions
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
+from ztp_server.domain.platform import Platform
+from ztp_server.domain.registration import RollUp
 from ztp_server.domain.site import Site
 from ztp_server.domain.status import Progress
 from ztp_server.store import Store
 from ztp_server.store.phone_rows import name_key
+from ztp_server.store.registrations import Kept
 from ztp_server.store.schema import users
 
 SITES, BASES, PEOPLE = 20, 30, 5000
+PLATFORM = "pbx"
 MODELS = {
     "vvx-411": "vvx",
     "vvx-250": "vvx",
@@ -52,6 +56,7 @@ async def fill(store: Store, phones: int) -> None:
     """Everything, in batches; empty services."""
     families = list(dict.fromkeys(MODELS.values()))
     async with store.write() as session:
+        await session.platforms.add(Platform(PLATFORM, "PBX", ("sip.example.net",), source="kamailio_rpc"))
         for number in range(SITES):
             settings = {"sip_server": f"sip{number}.example.net", "time_zone": "Etc/GMT-1"}
             await session.sites.add(Site(f"site-{number}", f"Site {number}", settings=settings))
@@ -69,6 +74,7 @@ async def fill(store: Store, phones: int) -> None:
         async with store.write() as session:
             await session.phones.add(batch)
             await session.phone_status.keep(list(_statuses(batch)))
+            await session.registrations.keep_rolled_up(dict(_registrations(batch)))
 
 
 def digest_of(model: str, site: str, base: str, edition: int = 0) -> str:
@@ -148,6 +154,17 @@ def _statuses(phones: list[Phone]) -> Iterator[Progress]:
             problem="template: settings.cfg.j2:7" if number % 10_000 == 11 else "",
             due_at=now + timedelta(days=-1 if number % 3000 == 13 else 2),
         )
+
+
+def _registrations(phones: list[Phone]) -> Iterator[tuple[str, Kept]]:
+    """Nearly all are online; of one of a thousand nothing is known."""
+    now = datetime.now(UTC)
+    for phone in phones:
+        number = int(phone.hardware_id[6:], 16)
+        if number % 1000 == 17:
+            continue
+        state = {1: "offline", 2: "degraded", 3: "never_registered"}.get(number % 200, "online")
+        yield phone.id, Kept(RollUp(state, f"as {state} as can be", PLATFORM), now - timedelta(hours=number % 50))
 
 
 async def _main(folder: Path, phones: int) -> None:

@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.fleet import MODELS, current_inputs, open_store
+from benchmarks.fleet import MODELS, PLATFORM, current_inputs, open_store
 from ztp_server.domain.phone_filter import STATES, PhoneFilter
 from ztp_server.domain.phone_order import SORTS, Place, Sort
 from ztp_server.store import Store
@@ -36,6 +36,7 @@ CASES: tuple[tuple[dict[str, str], str], ...] = (
     ({"category": "remote"}, "name"),
     *(({"status": state}, "name") for state in STATES),
     ({"status": "!provisioned"}, "name"),
+    ({"status": "!online"}, "name"),
     ({"status": "outdated", "site": "site-3"}, "-last_seen"),
     ({"never_seen": "on"}, "name"),
     ({"firmware": "5.9*"}, "name"),
@@ -64,6 +65,7 @@ async def measure(folder: Path, rounds: int) -> list[dict[str, object]]:
         datetime.now(UTC),
         frozenset(current_inputs().values()),
         {model: ("acme", family) for model, family in MODELS.items()},
+        frozenset({PLATFORM}),
     )
     # As the server does once it is up.
     gc.collect()

@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the program: settings, support, options, cli, permissions.
+"""Writes the reference pages that follow from the program: settings, support, restart, options, cli, permissions.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 when one is not what it would write
@@ -19,6 +19,8 @@ from ztp_server.config import shipped_folder
 from ztp_server.domain.access import PERMISSIONS, ROLES, SHARED_VIEWS, is_per_site
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.clock import format_offset
+from ztp_server.domain.notify import Notify, RestartWay
+from ztp_server.domain.notify import spelled as spelled_need
 from ztp_server.domain.settings import Setting
 from ztp_server.domain.settings_table import PRODUCT_SETTINGS
 from ztp_server.domain.vendor import Fact, Family, Model, Support, Vendor
@@ -55,6 +57,7 @@ def pages() -> dict[str, str]:
     made = {
         "settings.md": settings_page(catalog),
         "support.md": support_page(catalog),
+        "restart.md": restart_page(catalog),
         "options.md": options_page(),
         "cli.md": cli_page(),
         "permissions.md": permissions_page(),
@@ -237,6 +240,56 @@ def proven(support: Support) -> str:
     if low is None and high is None:
         return "all"
     return f"{'' if low is None else low} to {'' if high is None else high}".strip()
+
+
+# ---- restart.md ------------------------------------------------------------------------------------------------------
+
+
+def restart_page(catalog: Catalog) -> Iterator[str]:
+    yield from ("# Restart and re-sync by families", "", NOTE, "")
+    yield (
+        "A **re-sync** asks a phone to look for its files again; a **restart** is another thing. From the "
+        "`family.toml` of each family, where the evidence stands beside each fact. The ways to restart are tried in "
+        "this order, those that are open to the phone: what it needs are settings, set in base settings or on the "
+        "phone, and fetched by it. Where none is open a restart is refused, with what is missing "
+        "([how phones are told](../explanation/telling-phones.md))."
+    )
+    yield ""
+    yield "*When idle*: the phone waits until its calls have ended. Where that is asked of another, it is refused."
+    for vendor in catalog.vendors.values():
+        for family in vendor.family.values():
+            yield from ("", f"## {vendor.name}: {family.name}", "", *restart_tables(family.notify))
+
+
+def restart_tables(notify: Notify) -> Iterator[str]:
+    yield f"Re-sync by `{notify.resync}`{' when idle' if notify.idle else ''}: {notify.does or 'not said'}."
+    yield ""
+    if not notify.restart:
+        yield f"Restart: {notify.no_restart or 'no way is known'}."
+        return
+    yield from table(
+        ("Restart by", "Needs", "Firmware", "When idle", "What comes of it", "What it costs"),
+        (
+            (
+                *(restart_name(way), restart_needs(way), way.firmware and f"{way.firmware} or later"),
+                *("yes" if way.idle else "no", way.does, way.cost),
+            )
+            for way in notify.restart
+        ),
+    )
+
+
+def restart_name(way: RestartWay) -> str:
+    return {
+        "event": f"the SIP event `{way.event}`",
+        "rest": f"its own HTTP interface, `{way.path}`",
+        "resync": "the re-sync",
+    }[way.way]
+
+
+def restart_needs(way: RestartWay) -> str:
+    needs = [f"`{name}={spelled_need(value)}`" for name, value in way.needs.items()]
+    return ", ".join([*needs, *([f"`{way.password}`"] if way.password else [])])
 
 
 # ---- permissions.md --------------------------------------------------------------------------------------------------

@@ -36,9 +36,16 @@ MAKERS = ("poly", "audiocodes")
 FIRST_CA = "-----BEGIN CERTIFICATE-----\nRmlyc3Q=\n-----END CERTIFICATE-----"
 SECOND_CA = "-----BEGIN CERTIFICATE-----\nU2Vjb25k\n-----END CERTIFICATE-----"
 
-SITES: Mapping[str, Mapping[str, str]] = {
+SITES: Mapping[str, Mapping[str, Any]] = {
     "sydney": {"sip_server": "sip.example.net", "time_zone": "Australia/Sydney"},
     "kolkata": {"sip_server": "sip.example.net", "time_zone": "Asia/Kolkata"},
+    "closed": {
+        "sip_server": "sip.example.net",
+        "time_zone": "Etc/UTC",
+        "logged_out.sip_server": "guest.example.net",
+        "logged_out.mwi_enabled": "off",
+        "logged_out.line": Line("900", "guest", HOSTILE_PASSWORD, "Guest & Co", "Guest"),
+    },
     "lan": {"sip_server": "10.9.8.7", "sip_transport": "udp", "time_zone": "Etc/UTC"},
 }
 
@@ -74,6 +81,7 @@ EVERYTHING = {
     "timezone_discovery": "on",
     "user_password": "Us%er",
     "web_ui_enabled": "off",
+    "rest_api_enabled": "on",
     "vlan_id": "120",
     "lldp_enabled": "off",
     "cdp_enabled": "off",
@@ -115,6 +123,15 @@ PHONES: Mapping[str, Phone] = {
         ),
     ),
     "0004f2000007": replace(PLAIN, settings={"firmware_update": "off", "poll_enabled": "off", "mwi_enabled": "off"}),
+    # Its user was taken off it: one line is left, and the keys that are not of the other.
+    "0004f2000008": sample_phone(site="closed", logged_out=True),
+    "00908f000004": replace(
+        HD400,
+        site="closed",
+        logged_out=True,
+        lines=(Line("2010", password="p2010"), Line("2011", password="p2011")),
+        line_keys=(LineKey("line", line=2), LineKey("speed_dial", "*97", "Voice mail")),
+    ),
     "00908f000001": replace(HD400, site="lan"),
     "00908f000002": replace(
         HD400,

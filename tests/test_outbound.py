@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from ztp_server import outbound
-from ztp_server.outbound import Outbound, OutboundRefused, may_ask
+from ztp_server.domain.reachable import may_ask
+from ztp_server.outbound import Outbound, OutboundRefused
 
 
 @asynccontextmanager

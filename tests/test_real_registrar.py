@@ -46,6 +46,7 @@ fork=yes
 children=1
 tcp_children=1
 enable_tls=yes
+tcp_accept_no_cl=yes
 disable_core_dump=yes
 auto_aliases=no
 listen=udp:127.0.0.1:{port}
@@ -54,13 +55,15 @@ listen=tls:127.0.0.1:{tls_port}
 alias="localhost"
 mpath="{modules}/"
 {loaded}
-modparam("jsonrpcs", "transport", 4)
+modparam("jsonrpcs", "transport", 5)
 modparam("jsonrpcs", "dgram_socket", "{folder}/rpc")
 modparam("auth_db", "db_url", "sqlite:///{folder}/kamailio.db")
 modparam("auth_db", "calculate_ha1", 0)
 modparam("auth_db", "password_column", "ha1")
 modparam("auth_db", "use_domain", 1)
 modparam("usrloc", "db_mode", 0)
+modparam("usrloc", "timer_interval", 1)
+modparam("usrloc", "handle_lost_tcp", 1)
 modparam("tls", "private_key", "{tls}/server.key")
 modparam("tls", "certificate", "{tls}/server.pem")
 modparam("tls", "tls_method", "TLSv1.2+")
@@ -76,10 +79,11 @@ request_route {{
     }}
     exit;
 }}
+event_route[xhttp:request] {{ jsonrpc_dispatch(); }}
 """
 LOADED = (
     *("db_sqlite", "jsonrpcs", "tm", "sl", "rr", "pv", "siputils", "textops", "usrloc", "registrar", "auth"),
-    *("auth_db", "tls"),
+    *("auth_db", "tls", "xhttp"),
 )
 
 
@@ -242,7 +246,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _softphone(folder: Path, world: World) -> dict[str, Any]:
     """A new installation of linphone: the two entries it starts with, and the folder without which it does nothing."""
-    (folder / ".local/share/linphone").mkdir(parents=True)
+    (folder / ".local/share/linphone").mkdir(parents=True, exist_ok=True)
     url = world.url("https").replace("127.0.0.1", "localhost")
     text = f"[misc]\nconfig-uri={url}{SOFTPHONE}.xml\n[sip]\nroot_ca={world.ca}\n"
     (folder / "linphonerc").write_text(text)

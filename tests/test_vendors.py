@@ -94,6 +94,18 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], TemplateError]:
         (VVX_FAMILY, 'target = "5.8"', 'target = "5.7.1"', "via must be at least `below`, and older than `target`"),
         (VVX_FAMILY, 'below = "5.7"', 'below = "five"', "below"),
         (VVX_FAMILY, 'models = ["vvx-300"', 'models = ["vvx-3000"', "no such model"),
+        (VVX_FAMILY, 'resync = "check-sync"', 'resync = "check sync"', "notify.resync: String should match pattern"),
+        (VVX_FAMILY, 'way = "rest"', 'way = "post"', "restart.0.way"),
+        (VVX_FAMILY, 'way = "rest"', 'way = "event"', "way event has no path"),
+        (VVX_FAMILY, 'path = "/api', 'path = "//api', "path"),
+        (VVX_FAMILY, 'path = "/api/v1/mgmt/safeRestart"', "", "way rest needs path"),
+        (VVX_FAMILY, 'user = "Polycom"', "", "user and password go together"),
+        (VVX_FAMILY, 'content_type = "application/JSON"', "", "a body needs a content_type"),
+        (VVX_FAMILY, "needs = { check_sync_reboots = true }", "", "way resync needs what makes a re-sync restart"),
+        (VVX_FAMILY, "{ check_sync_reboots = true }", '{ check_sync_reboots = "on" }', "not the canonical form"),
+        (VVX_FAMILY, "{ check_sync_reboots = true }", "{ check_sync_reboot = true }", "unknown setting"),
+        (VVX_FAMILY, 'password = "admin_password"', 'password = "admin_passwort"', "nothing that this family is told"),
+        (VVX_FAMILY, "{ rest_api_enabled = true, w", "{ standalone = true, w", "nothing that this family is told"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(

@@ -127,8 +127,8 @@ class App:
             raise
         phones = (app.check_ins.run(), app.rule_approvals.run(), app.doors.run(), services.job_runner.run_forever())
         of_data = (services.tokens.run(), services.logins.run(), app.last_good.run(), app._open_database())
-        works = (*phones, *of_data, app._watch(), app._daily())
-        app._tasks = [asyncio.create_task(work) for work in works]
+        sip = services.dynamic_reload.run(), services.registrations.run(app.check_ins.report)
+        app._tasks = [asyncio.create_task(w) for w in (*phones, *of_data, *sip, app._watch(), app._daily())]
         return app
 
     async def stop(self) -> None:

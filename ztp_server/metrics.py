@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -55,6 +55,14 @@ class Metrics:
         """How long old phones are served yet; there only where they are."""
         gauge = Gauge("ztp_legacy_days_left", "Days until the legacy listener ends", registry=self.registry)
         gauge.set_function(days)
+
+    def add_registrations(self, counts: Callable[[], Mapping[str, int]], states: Iterable[str]) -> None:
+        """How many phones there are in each state of registration, as `counts` says when it is asked."""
+        gauge = Gauge(
+            "ztp_phones_by_registration", "Phones by whether they are registered", ("state",), registry=self.registry
+        )
+        for state in states:
+            gauge.labels(state).set_function(lambda state=state: counts().get(state, 0))  # type: ignore[misc]
 
     def observe(self, listener: str, vendor: str, status: int, size: int, seconds: float) -> None:
         self.requests.labels(listener, vendor or "unknown", str(status)).inc()

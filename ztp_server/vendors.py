@@ -188,6 +188,16 @@ def _family_problems(key: Key, family: Family, table: SettingsTable) -> Iterable
     if family.reading.flash:
         yield from _pattern_problems((*key, "reading", "flash"), family.reading.flash.names)
     yield from _default_problems((*key, "defaults"), family.defaults, table)
+    yield from _restart_problems((*key, "notify", "restart"), family, table)
+
+
+def _restart_problems(key: Key, family: Family, table: SettingsTable) -> Iterable[tuple[Key, str]]:
+    """Ways to restart that no phone of the family could ever be opened."""
+    for way in family.notify.restart:
+        yield from _default_problems(key, {n: v for n, v in way.needs.items() if not n.startswith(CUSTOM)}, table)
+        for name in (*way.needs, *filter(None, [way.password])):
+            if not name.startswith(CUSTOM) and family.support(name).state != "parameter":
+                yield (*key, name), f"{name} is nothing that this family is told"
 
 
 def _step_problems(key: Key, vendor: Vendor, family: Family) -> Iterable[tuple[Key, str]]:

@@ -13,6 +13,7 @@ from tests.api.conftest import rest_over
 from tests.conftest import examples, fill
 from ztp_server.api import limits
 from ztp_server.api.application import NOUNS
+from ztp_server.services import status_feed
 
 CONFIG = """\
 [checks.negative_data_rejection]
@@ -25,6 +26,7 @@ expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 428, 429,
 async def test_no_made_up_request_finds_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ACTOR_RATE", "ACTOR_BURST", "FAILURE_RATE", "FAILURE_BURST"):
         monkeypatch.setattr(limits, name, 1e9)
+    monkeypatch.setattr(status_feed, "LONGEST_SECONDS", 0.0)  # a stream would be read for minutes
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     async with rest_over(tmp_path) as rest:
         await fill(rest.services)

@@ -18,7 +18,8 @@ async def test_a_site_is_made_read_changed_and_removed(rest: Rest) -> None:
     assert (made.status, made.headers["Location"]) == (201, "/api/v1/sites/paris")
     shown = (await rest.get("/sites/paris")).json
     every = ["certificate", "token", "window", "digest", "network"]
-    assert shown == new | {"proofs": every, "plain_secrets": True, "revision": 1}
+    nothing = {"settings": {}, "line": None}
+    assert shown == new | {"proofs": every, "plain_secrets": True, "logged_out": nothing, "revision": 1}
 
     patch = {"civic_address": {"A3": None, "FLR": "2"}, "plain_secrets": False, "webrtc_url": None, "ice_servers": None}
     changed = (await rest.patch("/sites/paris", patch)).json

@@ -60,7 +60,7 @@ def test_the_list_of_phones_in_json_is_that_of_the_design_page_without_passwords
             {"type": "blf", "value": "1002", "label": "Sales"},
             {"type": "speed_dial", "value": "+34600000000", "label": "Home"},
         ],
-        "user": None, "standalone": False, "remote_address": None, "proofs": None, "revision": 2,
+        "user": None, "logged_out": False, "standalone": False, "remote_address": None, "proofs": None, "revision": 2,
     }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_lists_of_phones_are_filtered_ordered_and_cut(office: Done) -> None:
 def test_lists_for_people_name_what_there_is(office: Done) -> None:
     assert office("site", "list").split("\t")[:2] == ["madrid", "Madrid"]
     assert office("base-settings", "list") == "vvx-standard\tvvx-standard\tvvx-411\t1\n"
-    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\tnever_seen\n"
+    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\tnever_seen\tnever_seen\n"
 
 
 def test_a_name_cannot_move_the_cursor_of_a_list(office: Done) -> None:

@@ -28,6 +28,8 @@ async def seal_everything(services: Services) -> None:
     """The common world, and one secret more in each column of SEALED."""
     await fill(services)
     await services.sites.edit(ADMIN, "madrid", None, {"held_token": 'held-s3cret-"é😀'})
+    line = Line("900", password='guest-s3cret-"é😀')
+    await services.sites.edit(ADMIN, "madrid", None, {"logged_out.line": line})
     await services.users.add(ADMIN, "eva", "Eva", "1001", lines=[Line("1001", password="user-line-s3cret")])
     await services.phones.edit(ADMIN, VVX, {}, {"custom.secret.pin": "custom-s3cret", "rtp_port_start": 5000})
     gone = (await services.phones.add(ADMIN, sample_phone("0004f2666666"))).phone
@@ -36,6 +38,9 @@ async def seal_everything(services: Services) -> None:
     await services.job_runner.run(edit.id)
     await services.idempotency.begin(CALLER, "key", "request")
     await services.idempotency.finish(CALLER, "key", '{"token": "answer-s3cret"}')
+    door = {"source": "asterisk_ami", "source_address": "tcp:127.0.0.1", "source_user": "ztp"}
+    secrets = {"user": "ztp", "password": "platform-s3cret", "source_password": "source-s3cret"}
+    await services.platforms.add(ADMIN, "pbx", "", {"domains": "sip.example.net", **door, **secrets})
     async with services.store.write() as session:
         phone = await session.phones.get(VVX)
         await session.uploads.put_parameters(phone.id, UPLOAD, {"divert.1.contact": "upload-s3cret"})
@@ -53,6 +58,7 @@ async def everything_opened(services: Services) -> dict[str, Any]:
         phone = await session.phones.get(VVX)
         return {
             "site": (await session.sites.get("madrid")).settings,
+            "profile": (await session.sites.get("madrid")).logged_out,
             "base": [(await session.base_settings.get(name)).settings for name in ("vvx-standard", "400hd")],
             "phones": await session.phones.all(),
             "user": await session.users.get("eva"),
@@ -61,6 +67,7 @@ async def everything_opened(services: Services) -> dict[str, Any]:
             "digest": (await session.phone_proofs.of_phone(phone.id)).digest,
             "orders": [job.order for job in await session.jobs.page()],
             "file": [part async for part in session.jobs.file_parts(FILE_JOB)],
+            "platforms": await session.platforms.all(),
             "answer": await session.idempotency.get(CALLER.name, "key"),
         }
 

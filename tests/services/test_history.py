@@ -163,7 +163,8 @@ async def plant(world: World) -> list[tuple[str, Model]]:
             Line("1001", password="CanaryLineOne"),
             *([Line("1002", password="CanaryLineTwo")] * (model.lines > 1)),
         )
-        name = "x.auth.password" if vendor.family[model.family].reading.format == "xml" else "voip/x/password"
+        named = {"xml": "x.auth.password", "sections": "x/password", "line": "voip/x/password"}
+        name = named[vendor.family[model.family].reading.format]
         phone = Phone("Canary", mac, model.id, "canary", base, lines=lines, settings={f"custom.{name}": "CanaryCustom"})
         await world.services.phones.add(ADMIN, phone)
         planted.append((mac, model))

@@ -16,6 +16,7 @@ from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.phone_filter import STATES, PhoneFilter
 from ztp_server.domain.phone_order import SORTS, Place, Sort
+from ztp_server.domain.registration import REGISTRATION_STATES, RollUp
 from ztp_server.domain.site import Site
 from ztp_server.domain.status import Progress, provisioning_state
 from ztp_server.domain.user import User
@@ -23,13 +24,14 @@ from ztp_server.errors import BadValue, Forbidden
 from ztp_server.services.opening import Services
 from ztp_server.store.phone_conditions import Facts
 from ztp_server.store.phone_list import PhoneListStore
+from ztp_server.store.registrations import Kept
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMES = ("Lobby", "lobby 2", "Zoë & Co", "100%", "a_b", "ÄRGER", "*star", "hall, north", "😀", "O'Hara", "back\\slash")
 MODELS = {"vvx-411": ("poly", "vvx"), "vvx-250": ("poly", "vvx"), "audiocodes-405hd": ("audiocodes", "hd400")}
 SITES, BASES = ("madrid", "paris", "rome"), ("one", "two")
 USERS = {"ana": ("Ana María", "8001"), "bob": ("Bob", "8002")}
-FACTS = Facts(NOW, frozenset({"now"}), MODELS)
+FACTS = Facts(NOW, frozenset({"now"}), MODELS, frozenset({"heard", "second"}))
 Row = tuple[Phone, Progress | None]
 
 
@@ -98,6 +100,8 @@ async def _fill(services: Services, rows: list[Row]) -> None:
             await session.users.add(User(user_id, name, extension, lines))
         await session.phones.add([phone for phone, _ in rows])
         await session.phone_status.keep([progress for _, progress in rows if progress])
+        rolled = {phone.id: _rolled_up(phone) for phone, _ in rows}
+        await session.registrations.keep_rolled_up({key: Kept(one, NOW) for key, one in rolled.items() if one})
 
 
 def _state(row: Row) -> str:
@@ -106,6 +110,19 @@ def _state(row: Row) -> str:
         return "unknown"
     current = progress.inputs if progress and progress.inputs in FACTS.current_inputs else "now"
     return provisioning_state(progress, current, 1, NOW)
+
+
+def _rolled_up(phone: Phone) -> RollUp | None:
+    """What is kept of its registration."""
+    chance = random.Random(phone.id)
+    state, platform = chance.choice(REGISTRATION_STATES), chance.choice(("heard", "heard", "silent"))
+    kept = RollUp(state, "", platform, chance.choice(("", "", "second", "silent")))
+    return kept if chance.random() < 0.8 else None
+
+
+def _registration(phone: Phone) -> str:
+    kept = _rolled_up(phone)
+    return "unknown" if kept is None or "silent" in (kept.primary, kept.secondary) else kept.state
 
 
 def _values(name: str, row: Row) -> list[str]:
@@ -120,7 +137,7 @@ def _values(name: str, row: Row) -> list[str]:
         "vendor": [MODELS[phone.model][0]] if phone.model else [],
         "family": [MODELS[phone.model][1]] if phone.model else [],
         "category": [phone.category],
-        "status": [_state(row)],
+        "status": [*({_state(row)} - {"unknown"}), _registration(phone)],
         "firmware": [progress.firmware] if progress else [],
         "name": [phone.name.casefold()],
         "hardware_id": [phone.hardware_id] if phone.hardware_id else [],
@@ -206,7 +223,9 @@ _FILTERS = st.fixed_dictionaries(
         "vendor": st.sampled_from(["poly", "!poly"]),
         "family": st.sampled_from(["vvx", "hd400"]),
         "category": st.sampled_from(["managed", "remote,webrtc", "!managed"]),
-        "status": st.lists(st.sampled_from([*STATES, "!provisioned", "!error"]), min_size=1, max_size=3),
+        "status": st.lists(
+            st.sampled_from([*STATES, "!provisioned", "!error", "!online", "!unknown"]), min_size=1, max_size=3
+        ),
         "firmware": st.sampled_from(["6.*", "5.9.0", "*", "!6.4.3"]),
         "name": _WORDS,
         "hardware_id": st.sampled_from(["00:04:F2:0*", "*1", "ab-*", "!0004f2*"]),
@@ -260,19 +279,20 @@ async def test_the_pages_are_all_that_fits_in_order(
         ids = await session.phone_list.ids(wanted, sites, FACTS)
         count = await session.phone_list.count(wanted, sites, FACTS)
     assert [phone_id for phone_id, _ in found] == _in_order(expected, sort)
-    assert dict(found) == {row[0].id: _state(row) for row in expected}
+    assert dict(found) == {row[0].id: (_state(row), _registration(row[0])) for row in expected}
     assert ids == sorted(row[0].id for row in expected)
     assert count == len(expected)
 
 
 async def _all_pages(
     store: PhoneListStore, wanted: PhoneFilter, sites: frozenset[str] | None, sort: Sort, limit: int
-) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+) -> list[tuple[str, tuple[str, str]]]:
+    found: list[tuple[str, tuple[str, str]]] = []
     place: Place | None = None
     while True:
         page, after = await store.page(wanted, sites, FACTS, sort, place, limit)
-        found += [(row.phone.id, row.state) for row in page]
+        told = [row.registration.rolled_up.state if row.registration else "unknown" for row in page]
+        found += [(row.phone.id, (row.state, state)) for row, state in zip(page, told, strict=True)]
         if after is None:
             return found
         assert len(page) == limit

@@ -225,6 +225,46 @@ async def test_who_reads_too_slowly_is_told_so_and_asks_anew(
         await clock.waits(2700, 3240)
 
 
+async def test_a_wait_ends_when_it_is_asked_anew_and_a_dialog_when_it_is_to_start_over(
+    agent: UserAgent, peer: UdpPeer, there: Destination, clock: ManualClock
+) -> None:
+    async with agent.subscribe(LINE, there, "reg") as subscription:
+        first = await peer.next("SUBSCRIBE")
+        first.reply("503 Overloaded", "Retry-After: 3000")
+        await soon(anext(subscription))
+        await clock.waits(3000, 3000)
+        subscription.refresh()
+        second = await peer.next("SUBSCRIBE")
+        assert second["Call-ID"] != first["Call-ID"]
+        second.reply("200 OK", "Expires: 3600")
+        peer.send(notify(second, 1, body="known"))
+        await peer.next("200")
+        assert (await soon(anext(subscription))).body == b"known"
+        await clock.waits(2700, 3240)
+        subscription.start_over()
+        assert await soon(anext(subscription)) == Interrupted("asked for anew")
+        third = await peer.next("SUBSCRIBE")
+        assert third["Call-ID"] != second["Call-ID"] and "tag=" not in third["To"]
+        # The old dialog is no more.
+        peer.send(notify(second, 2, body="old"))
+        await peer.next("481")
+        third.reply("404 Nobody")
+        assert (await soon(anext(subscription))).is_over
+
+
+async def test_those_who_share_a_gate_ask_one_after_the_other(
+    agent: UserAgent, peer: UdpPeer, there: Destination, clock: ManualClock
+) -> None:
+    gate = asyncio.Semaphore(1)
+    subscriptions = [agent.subscribe(f"sip:{number}@example.org", there, "reg", gate=gate) for number in range(3)]
+    async with subscriptions[0], subscriptions[1], subscriptions[2]:
+        for _ in subscriptions:
+            heard = await peer.next("SUBSCRIBE")
+            await rounds()
+            assert peer.heard.empty()
+            heard.reply("404 Nobody")
+
+
 async def test_a_lost_connection_is_asked_for_again_at_once(
     agent: UserAgent, stream: StreamPeer, clock: ManualClock
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 import time
@@ -18,6 +20,7 @@ from ztp_server.domain.site import Network
 from ztp_server.domain.source import source_of
 
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]{1,512}) *")
+_BASIC = re.compile(r"[Bb]asic +([A-Za-z0-9+/]{1,1022}={0,2}) *")
 
 
 class Access(Protocol):
@@ -36,13 +39,15 @@ class Gate:
         self._actors = limits.Buckets(limits.ACTOR_RATE, limits.ACTOR_BURST)
         self._failures = limits.Buckets(limits.FAILURE_RATE, limits.FAILURE_BURST)
 
-    async def admit(self, request: web.Request, address: str) -> tuple[Actor, str]:
+    async def admit(self, request: web.Request, address: str, *, machine: bool = False) -> tuple[Actor, str]:
         """Who asks, and the text of their session where it is a browser's cookie that says so, else nothing. With an
-        Authorization header that alone counts: a program may have a cookie jar. Raises Unanswered 401, 403 and 429."""
+        Authorization header that alone counts: a program may have a cookie jar. A `machine` may show its token as the
+        password of Basic, and asks more often. Raises Unanswered 401, 403 and 429."""
         given = request.headers.getall("Authorization", [])
         found = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
         session = "" if given else cookie_of(request)
-        token = found[1] if found else session
+        basic = _basic_password(given[0]) if machine and len(given) == 1 and not found else ""
+        token = found[1] if found else basic or session
         actor = await self._access.authenticate(token, address) if token else None
         if actor is None:
             # A right token is always let in, so that nobody is locked out by others behind the same address.
@@ -52,7 +57,7 @@ class Gate:
             raise Unanswered(401, said, headers={"WWW-Authenticate": CHALLENGE + error})
         if session:
             check_page(request, session, self._trusted_proxies)
-        self._count(self._actors, actor.name)
+        self._count(self._actors, actor.name, limits.MACHINE_WEIGHT if machine else 1.0)
         return actor, session
 
     def stranger(self, address: str) -> Actor:
@@ -60,7 +65,16 @@ class Gate:
         self._count(self._failures, source_of(address))
         return Actor("nobody", (), address)
 
-    def _count(self, buckets: limits.Buckets, key: str) -> None:
-        wait = buckets.take(key, time.monotonic())
+    def _count(self, buckets: limits.Buckets, key: str, weight: float = 1.0) -> None:
+        wait = buckets.take(key, time.monotonic(), weight)
         if wait:
             raise Unanswered(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
+
+
+def _basic_password(header: str) -> str:
+    """The password of Basic (RFC 7617), empty when it is none. Who sends it, the user, is left alone."""
+    found = _BASIC.fullmatch(header)
+    try:
+        return base64.b64decode(found[1], validate=True).decode().partition(":")[2] if found else ""
+    except (binascii.Error, ValueError):
+        return ""

@@ -22,6 +22,7 @@ from ztp_server.api.problems import problem
 # Below /api, where the application is mounted.
 VERSION = "/v1"
 BASE = f"/api{VERSION}"
+EVENTS = "text/event-stream"
 _KEPT_HEADERS = ("Content-Type", "Content-Disposition", "Location", "ETag")
 
 
@@ -71,6 +72,8 @@ def _raw(request: web.Request, row: Operation, given: Raw) -> web.Response:
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(given.file_name, safe='')}"
     if not isinstance(given.body, bytes):
         response.headers["Content-Type"] = given.content_type
+        if given.content_type == EVENTS:
+            response.headers["X-Accel-Buffering"] = "no"  # nginx would keep what is to be told at once
         return response
     if not row.changes:
         response.headers["ETag"] = etag_of(None, given.body)

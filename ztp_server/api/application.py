@@ -17,6 +17,7 @@ from ztp_server.api import (
     doctor,
     firmware,
     jobs,
+    logged_in,
     me,
     models,
     phone_bulk,
@@ -26,8 +27,11 @@ from ztp_server.api import (
     phone_list,
     phone_parts,
     phone_proofs,
+    phone_restart,
+    phone_status_stream,
     phone_why,
     phones,
+    platforms,
     registrars,
     roles,
     session,
@@ -67,9 +71,13 @@ NOUNS = (
     phone_parts.routes,
     phone_proofs.routes,
     phone_history.routes,
+    phone_status_stream.routes,
     phone_why.routes,
     phone_bulk.routes,
+    phone_restart.routes,
+    logged_in.routes,
     phone_import.routes,
+    platforms.routes,
     registrars.routes,
     unknown_phones.routes,
     approval_rules.routes,
@@ -103,10 +111,14 @@ def admin_app(
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=described(), content_type="application/json")
 
+    async def hang_up(_app: web.Application) -> None:
+        services.status_feed.close()
+
     rest = web.Application(middlewares=[door.guard])
     rest.add_routes([web.get(f"{VERSION}/openapi.json", openapi), *page_routes(), *door.routes(nouns)])
     app = web.Application(middlewares=[outermost(hosts or HostNames(), door.note)])
     app.add_routes([*health_routes(services, metrics), *(oidc.routes() if oidc else ())])
     app.router.add_get("/api", to_page)
     app.add_subapp("/api", rest)
+    app.on_shutdown.append(hang_up)  # or a stop would wait for who follows
     return app

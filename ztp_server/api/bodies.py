@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import tempfile
@@ -31,9 +32,12 @@ async def read_body(request: web.Request, row: Operation) -> bytes:
 
 
 async def read_upload(request: web.Request, row: Operation, folder: Path) -> IO[bytes]:
-    """A body of any size up to the bound, in a file that is gone when it is closed. Raises Unanswered."""
+    """A body of any size up to the bound, in a file that is gone when it is closed, or in memory where none can be
+    large. Raises Unanswered."""
     assert row.upload
     _check_media(request, row.upload.media)
+    if row.upload.largest <= _BATCH:
+        return io.BytesIO(b"".join([chunk async for chunk in _chunks(request, row.upload.largest)]))
     file: IO[bytes] = await asyncio.to_thread(tempfile.TemporaryFile, "w+b", dir=folder)
     waiting = bytearray()
     try:

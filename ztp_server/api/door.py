@@ -131,7 +131,8 @@ class RestDoor:
                 raise Unanswered(
                     422, "no parameters here", [(name[:64], "is not known here") for name in request.query]
                 )
-            call = Call(who, self._services, session=session)
+            last_event = request.headers.get("Last-Event-ID", "")[:128]
+            call = Call(who, self._services, session=session, last_event=last_event)
             if row.upload or row.body:
                 _refuse_in_vain(who, row)
             if row.upload:
@@ -145,7 +146,7 @@ class RestDoor:
     async def _admit(self, request: web.Request, row: Operation, address: str) -> tuple[Actor, str]:
         """Who asks, and their browser's session, if it is one."""
         if not row.public:
-            return await self._gate.admit(request, address)
+            return await self._gate.admit(request, address, machine=row.machine)
         who = self._gate.stranger(address)
         if row.browser:
             check_confidential(request, self._trusted_proxies)

@@ -16,7 +16,7 @@ from ztp_server.services.job_views import item_view, job_view
 routes = Routes("jobs", "Work on many phones: how far it is, what became of each, stopped, resumed, undone.")
 
 JobState = Literal["queued", "running", "done", "stopped", "failed"]
-ItemState = Literal["pending", "done", "unchanged", "refused", "undone"]
+ItemState = Literal["pending", "under_way", "done", "unchanged", "refused", "undone"]
 
 
 class JobRecord(Answer):
@@ -37,18 +37,35 @@ class JobRecord(Answer):
     undoes: str | None
     undoable: bool
     created_at: datetime
+    not_before: datetime | None
+    not_after: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
 
 
+class ToldRecord(Answer):
+    """What became of telling a phone something. `way` is how it was told; `code` the number of its answer, 0 without
+    one; `fetched` and `registered` after how many seconds it was seen to ask for a file, and to register, again (null:
+    it was not, or nobody tells)."""
+
+    sent_at: datetime | None
+    way: str
+    answer: Literal["answered", "not_supported", "declined", "not_reached", "not_known"]
+    code: int
+    fetched: float | None
+    registered: float | None
+
+
 class JobItemRecord(Answer):
-    """What became of one thing of a job: `subject` is a phone's id, `detail` why it was refused."""
+    """What became of one thing of a job: `subject` is a phone's id, `detail` why it was refused, or what it answered.
+    `told` is null where nothing was sent to a phone."""
 
     position: int
     subject: str
     label: str
     state: ItemState
     detail: str
+    told: ToldRecord | None
 
 
 class JobQuery(PageQuery):

@@ -11,11 +11,29 @@ from ztp_server.api.shapes import Answer, Page, PageQuery
 routes = Routes("models", "Models of phones, and what each can do.")
 
 
+class RestartRecord(Answer):
+    """A way to restart a model. `way`: event (a SIP event), rest (its own HTTP interface) or resync (the event of the
+    re-sync); `needs` are settings that open it, `firmware` is the least that knows it. With `idle` it waits until its
+    calls have ended."""
+
+    way: str
+    name: str
+    firmware: str
+    idle: bool
+    needs: dict[str, Any]
+    does: str
+    cost: str
+
+
 class NotifyRecord(Answer):
-    """The SIP events a model understands; empty where it has none."""
+    """What a model can be told: the SIP event at which it looks for its files again, and the ways to restart it in the
+    order they are tried; `no_restart` says what to do where there is none."""
 
     resync: str
-    restart: str
+    does: str
+    idle: bool
+    restart: list[RestartRecord]
+    no_restart: str
 
 
 class ModelRecord(Answer):

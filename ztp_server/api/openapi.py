@@ -30,6 +30,7 @@ another has changed meanwhile is refused with 412. Send an `Idempotency-Key` wit
 often it is sent. A refusal is `application/problem+json` and names the fields."""
 _SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token: `ztp token create --name ci --role admin`"},
+    "basic": {"type": "http", "scheme": "basic", "description": "The token as the password; the user is left alone."},
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -115,6 +116,8 @@ def _operation(row: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     }
     if row.public:
         found["security"] = []
+    if row.machine:
+        found["security"] = [{"token": []}, {"basic": []}]
     if row.permissions:
         found["x-permission"] = list(row.permissions)
     if row.body:

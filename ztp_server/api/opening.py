@@ -10,6 +10,7 @@ from ztp_server.api.hosts import HostNames
 from ztp_server.api.listener import AdminListener
 from ztp_server.api.oidc import OidcDoor
 from ztp_server.config import ServeOptions
+from ztp_server.domain.registration import REGISTRATION_STATES
 from ztp_server.errors import StoreUnavailable
 from ztp_server.log import RequestLog
 from ztp_server.metrics import Metrics
@@ -28,6 +29,7 @@ async def open_admin(
         folder, door = options.data.data, options.admin_door
         hosts = HostNames(name for name in (options.name, options.admin_host, *door.names) if name)
         oidc = await _oidc(options, services)
+        metrics.add_registrations(lambda: services.registrations.counts, REGISTRATION_STATES)
         app = admin_app(
             *(services, services.tokens, metrics, requests, folder, options.trusted_proxies), hosts=hosts, oidc=oidc
         )

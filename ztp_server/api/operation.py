@@ -23,7 +23,8 @@ H = TypeVar("H", bound=Handler)
 class Call:
     """What every handler is given. `revision` is the one an If-Match names, None without. `given` are the fields of
     a JSON body that were there, as they were written: null is not the same as left out. `session` is the text of the
-    session that a browser's cookie showed, empty where a token did."""
+    session that a browser's cookie showed, empty where a token did; `last_event` what a stream of events is to go on
+    from."""
 
     who: Actor
     services: Services
@@ -32,6 +33,7 @@ class Call:
     upload: IO[bytes] | None = None
     content_type: str = ""
     session: str = ""
+    last_event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Upload:
 class Operation:
     """One method of one path. `answer` is a model (None: no content) or, for what is no JSON, its media type. A
     `public` one takes no token: it is how people get one. A `repeatable` one (a question, say) does no more when
-    it comes twice. One for a `browser` answers with a cookie."""
+    it comes twice. One for a `browser` answers with a cookie. One for a `machine` that has neither Bearer nor patience
+    takes the token as the password of Basic as well, and may be asked ten times as often."""
 
     method: str
     path: str
@@ -82,6 +85,7 @@ class Operation:
     public: bool
     repeatable: bool
     browser: bool
+    machine: bool
 
     @property
     def id(self) -> str:
@@ -165,6 +169,7 @@ class Routes:
         public: bool = False,
         repeatable: bool = False,
         browser: bool = False,
+        machine: bool = False,
     ) -> Callable[[H], H]:
         permissions = (permission,) if isinstance(permission, str) else permission
         unknown = set(permissions) - set(PERMISSIONS)
@@ -178,6 +183,7 @@ class Routes:
                 *(permissions, revised, upload, largest, refusals, public),
                 repeatable=repeatable,
                 browser=browser,
+                machine=machine,
             )
             self.operations.append(row)
             return handler

@@ -76,6 +76,7 @@ class PhoneQuery(Query):
     line: list[str] = Field([], max_length=200)
     overrides: list[str] = Field([], max_length=200)
     proofs: list[str] = Field([], max_length=200)
+    logged_in: list[str] = Field([], max_length=200)
     never_seen: list[str] = Field([], max_length=1, description="`on` or `off`.")
 
 

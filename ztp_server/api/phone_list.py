@@ -38,7 +38,7 @@ class PhoneListQuery(PageQuery):
     family: list[_Text] = _filter("Families of models, by the name of their folder.")
     vendor: list[_Text] = _filter("Makers, by the name of their folder.")
     category: list[_Text] = _filter("managed, unmanaged, webrtc, remote.")
-    status: list[_Text] = _filter(f"How far a phone came: {', '.join(STATES)}.")
+    status: list[_Text] = _filter(f"How far a phone came, and whether it is registered: {', '.join(STATES)}.")
     firmware: list[_Text] = _filter("What a phone said it runs; wildcards.")
     name: list[_Text] = _filter("Names, without regard to capitals; wildcards.")
     hardware_id: list[_Text] = _filter("MACs in any notation, or host names; wildcards.")
@@ -46,6 +46,7 @@ class PhoneListQuery(PageQuery):
     line: list[_Text] = _filter("SIP users of lines; wildcards.")
     overrides: list[_Text] = _filter("Settings that a phone sets itself, by name; `any`, `none`.")
     proofs: list[_Text] = _filter("Whose proofs count: site, own; blocked: none do.")
+    logged_in: list[_Text] = _filter("`yes`: somebody is logged in; `no`: nobody is.")
     never_seen: str | None = Field(None, max_length=8, description="`on`: never asked for a file; `off`: did.")
 
 

@@ -35,26 +35,49 @@ class LineKeyRecord(Answer):
     line: int = 0
 
 
+class RegisteredLine(Answer):
+    """A line at one of its servers: registered, not_registered, or unknown for a `reason`. There is a row for each
+    `contact` that the platform tells of, as it tells it."""
+
+    user: str
+    server: str
+    state: Literal["registered", "not_registered", "unknown"]
+    reason: str | None
+    contact: str | None
+    transport: str | None
+    user_agent: str | None
+    expires_at: datetime | None
+    received: str | None
+
+
 class StatusRecord(Answer):
-    """How far a phone came with its configuration. `provisioning` is never_seen, provisioning, provisioned, outdated,
-    stale or error, and unknown for a category that is given no files; `state` sums it up with `registration`. A list
-    gives no reasons: they are those of one phone looked at closely."""
+    """How far a phone came with its configuration, and whether it is registered. `provisioning` is never_seen,
+    provisioning, provisioned, outdated, stale or error, and unknown for a category that is given no files;
+    `registration` is online, degraded, offline, never_registered or unknown. `state` sums both up: error, then offline,
+    degraded and online, and where registration is not known how far it came; `reason` and `since` are its own. A list
+    gives no reasons for `provisioning` and no `lines`: they are those of one phone looked at closely."""
 
     state: str
     provisioning: str
     registration: str
     reason: str
     since: datetime | None
+    provisioning_reason: str
+    provisioning_since: datetime | None
+    registration_reason: str
+    registration_since: datetime | None
     first_seen: datetime | None
     last_seen: datetime | None
     address: str | None
     firmware: str | None
     firmware_wanted: str | None
+    lines: list[RegisteredLine] | None
 
 
 class PhoneRecord(Answer):
     """A phone. What its category has not is null or empty; `settings` are its overrides, secrets as `***`;
-    `standalone` is what holds for it, inherited or its own. `proofs` are those that count for it alone, none of them
+    `standalone` is what holds for it, inherited or its own. One that is `logged_out` has what its site has for phones on
+    which nobody is logged in. `proofs` are those that count for it alone, none of them
     for a phone that is blocked; null: those of its site."""
 
     id: str
@@ -65,6 +88,7 @@ class PhoneRecord(Answer):
     site: str
     base_settings: str | None
     user: str | None
+    logged_out: bool
     standalone: bool
     remote_address: str | None
     proofs: list[Proof] | None

@@ -19,6 +19,7 @@ from ztp_server.api.edits import (
 )
 from ztp_server.api.operation import Call, Reply, Routes
 from ztp_server.api.paging import make_cursor, page, read_cursor
+from ztp_server.api.phone_shapes import LineBody, LineRecord
 from ztp_server.api.shapes import Answer, Body, Page, PageQuery
 from ztp_server.services.edit_views import edited_view
 from ztp_server.services.site_fields import changes_of
@@ -30,6 +31,13 @@ _PATH = "/sites/{id}"
 _Texts = list[Annotated[str, Field(max_length=512)]]
 _Element = Annotated[str, Field(min_length=1, max_length=32)]
 Address = dict[_Element, Annotated[str, Field(max_length=255)] | None] | None
+
+
+class ProfileRecord(Answer):
+    """What phones get on which nobody is logged in: settings above all others, and the one line they have then."""
+
+    settings: dict[str, Any]
+    line: LineRecord | None
 
 
 class SiteRecord(Answer):
@@ -44,11 +52,19 @@ class SiteRecord(Answer):
     civic_address: dict[str, str]
     webrtc_url: str
     ice_servers: list[str]
+    logged_out: ProfileRecord
     revision: int
 
 
 class EditedSite(SiteRecord, EditAnswer):
     """A site with what an edit of it did, or would do."""
+
+
+class ProfileBody(Body):
+    """Settings that are null are taken out. A line without a password keeps the one it has; null takes it away."""
+
+    settings: Settings = Field({}, description="Above all other layers.")
+    line: LineBody | None = Field(None, description="The one line that such a phone has.")
 
 
 class _SiteFields(Body):
@@ -64,6 +80,9 @@ class _SiteFields(Body):
         "", description="Where a browser's softphone connects to: wss://…"
     )
     ice_servers: _Texts | None = Field([], description="stun: and turn: URIs.")
+    logged_out: ProfileBody | None = Field(
+        None, description="What phones get on which nobody is logged in; null: no line, and settings as before."
+    )
     reason: Reason = ""
 
 
@@ -140,7 +159,8 @@ async def reveal_site(call: Call, id: str, body: RevealBody) -> Any:
 
 def _changes(call: Call, body: _SiteFields) -> dict[str, Any]:
     """What was written of a body, and nothing of what it stands for when left out."""
-    fields = {name: getattr(body, name) for name in call.given if name not in ("id", "name", "settings", "reason")}
+    apart = ("id", "name", "settings", "reason")
+    fields = {name: value for name, value in body.model_dump(exclude_unset=True).items() if name not in apart}
     return changes_of(fields, body.settings)
 
 

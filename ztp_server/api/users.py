@@ -42,6 +42,7 @@ class UserPhone(Answer):
     id: str
     hardware_id: str | None
     name: str
+    logged_in: bool | None = Field(description="Null: nobody logs in on such a phone.")
 
 
 class UserDetails(UserRecord):
@@ -110,7 +111,8 @@ async def get_user(call: Call, id: str) -> Any:
 async def edit_user(call: Call, id: str, body: UserPatch) -> Any:
     """Change a user.
 
-    With another extension, the browser phones of the user register as that."""
+    With another extension, the browser phones of the user register as that; a phone without lines of its own, on which
+    the user is logged in, gets their lines as they are now."""
     refuse_null(call, "name")
     user = await call.services.users.edit(
         call.who,

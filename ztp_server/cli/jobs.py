@@ -13,7 +13,7 @@ from ztp_server.config import DataOptions
 
 _PAGE = 1000
 # Of what was refused: named on stderr at the end of a job.
-_MOST_NAMED = 20
+MOST_NAMED = 20
 
 
 @click.group("job")
@@ -47,14 +47,16 @@ def list_jobs(state: str, as_json: bool, data: DataOptions) -> None:
 @job.command("show")
 @click.argument("job_id", metavar="ID")
 @click.option("--items", "with_items", is_flag=True, help="What became of each phone.")
-@click.option("--state", default="", help="With --items, only these: pending, done, unchanged, refused, undone.")
+@click.option(
+    "--state", default="", help="With --items, only these: pending, under_way, done, unchanged, refused, undone."
+)
 @data_options
 def show(job_id: str, with_items: bool, state: str, data: DataOptions) -> None:
     """Show a job, with --items what became of each phone."""
 
     async def view(services: Any) -> dict[str, Any]:
         found = view_of(services, await services.jobs.get(local_actor(), job_id))
-        return {**found, "items": await _items(services, job_id, state)} if with_items or state else found
+        return {**found, "items": await all_items(services, job_id, state)} if with_items or state else found
 
     show_json(with_services(data, view))
 
@@ -88,9 +90,9 @@ def run_job(data: DataOptions, submit: Callable[[Any], Awaitable[Any]]) -> None:
 
     async def run(services: Any) -> tuple[Any, list[dict[str, Any]]]:
         made = await submit(services)
-        with _bar() as heard:
+        with progress_bar() as heard:
             ended = await services.job_runner.run(made.id, heard)
-        return ended, await _items(services, made.id, "refused", _MOST_NAMED) if ended.failed else []
+        return ended, await all_items(services, made.id, "refused", MOST_NAMED) if ended.failed else []
 
     ended, refused = with_services(data, run)
     for item in refused:
@@ -104,7 +106,8 @@ def run_job(data: DataOptions, submit: Callable[[Any], Awaitable[Any]]) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Any], object]]:
+def progress_bar() -> Iterator[Callable[[Any], object]]:
+    """A bar on stderr, to be told of the job as it goes on. What was sent and is followed counts as done there."""
     import sys
 
     from rich.console import Console
@@ -112,10 +115,13 @@ def _bar() -> Iterator[Callable[[Any], object]]:
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Phones", total=None)
-        yield lambda job: progress.update(task, completed=job.done, total=job.total or None)
+        yield lambda job: progress.update(
+            task, completed=job.done + job.summary.get("under_way", 0), total=job.total or None
+        )
 
 
-async def _items(services: Any, job_id: str, state: str, most: int | None = None) -> list[dict[str, Any]]:
+async def all_items(services: Any, job_id: str, state: str, most: int | None = None) -> list[dict[str, Any]]:
+    """What became of the things of a job: of all, or of the first."""
     from ztp_server.services.job_views import item_view
 
     found: list[dict[str, Any]] = []

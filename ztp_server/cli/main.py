@@ -20,6 +20,7 @@ _COMMANDS = {
     "base-settings": Lazy("base_settings:base_settings", "Base settings: add, list, show, edit, diff, revert, remove."),
     "model": Lazy("models:model", "Models: list."),
     "firmware": Lazy("firmware:firmware", "Firmware images: add, list, remove."),
+    "platform": Lazy("platforms:platform", "SIP platforms that phones register with: add, list, edit, remove, check."),
     "registrar": Lazy("registrars:registrar", "SIP registrars: the accounts of the phones as each of them reads them."),
     "job": Lazy("jobs:job", "Jobs, the work on many phones: list, show, stop, resume, undo."),
     "user": Lazy("users:user", "Users, the people phones belong to: add, list, show, edit, remove."),

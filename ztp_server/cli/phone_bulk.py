@@ -112,6 +112,13 @@ def open_many(
     )
 
 
+def log_out_many(phones: Sequence[str], filters: Sequence[str], yes: bool, reason: str, data: DataOptions) -> None:
+    """Take the users off many phones: one job, which can be undone."""
+    selected = _selected(phones, filters)
+    expected = _confirmed(data, selected, "phones:restart", "Log out of", yes)
+    run_job(data, lambda s: s.logged_in.log_out_many(local_actor(), selected(expected), reason, run_here=True))
+
+
 def _selected(phones: Sequence[str], filters: Sequence[str]) -> Callable[..., Any]:
     """Makes the selection, once it is known how many phones are expected."""
     if bool(phones) == bool(filters):

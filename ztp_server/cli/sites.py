@@ -9,7 +9,9 @@ import click
 
 from ztp_server.cli.common import data_options, local_actor, read_changes, show_json, show_table, warn, with_services
 from ztp_server.cli.edits import dry_run_option, json_option, reason_option, show_edited
+from ztp_server.cli.phone_fields import line_fields
 from ztp_server.config import DataOptions
+from ztp_server.domain.phone import LineChange
 
 
 @click.group()
@@ -19,7 +21,12 @@ def site() -> None:
 
 _set = click.option(
     "--set", "assignments", multiple=True, metavar="NAME=VALUE",
-    help="A setting, or a field: networks, proofs, plain_secrets, webrtc_url, ice_servers, civic.ELEMENT.",
+    help="A setting, or a field: networks, proofs, plain_secrets, webrtc_url, ice_servers, civic.ELEMENT, "
+    "logged_out.SETTING.",
+)  # fmt: skip
+_line = click.option(
+    "--logged-out-line", default=None, metavar="FIELDS",
+    help="The line of phones on which nobody is logged in: user=999,password=@FILE; '' takes it away.",
 )  # fmt: skip
 _unset = click.option("--unset", multiple=True, metavar="NAME", help="Inherit a setting again, or empty a field.")
 
@@ -28,13 +35,22 @@ _unset = click.option("--unset", multiple=True, metavar="NAME", help="Inherit a 
 @click.argument("site_id", metavar="ID")
 @click.option("--name", default="", help="What people call it.")
 @_set
+@_line
 @reason_option
 @json_option
 @data_options
-def add(site_id: str, name: str, assignments: Sequence[str], reason: str, as_json: bool, data: DataOptions) -> None:
-    """Add a site. Beside settings it has networks (CIDRs), proofs, plain_secrets, webrtc_url (wss://…), ice_servers, and
-    its civic address (civic.country=ES, civic.A3=Madrid, …)."""
-    changes = read_changes(assignments, ())
+def add(
+    site_id: str,
+    name: str,
+    assignments: Sequence[str],
+    logged_out_line: str | None,
+    reason: str,
+    as_json: bool,
+    data: DataOptions,
+) -> None:
+    """Add a site. Beside settings it has networks (CIDRs), proofs, plain_secrets, webrtc_url (wss://…), ice_servers, its
+    civic address (civic.country=ES, civic.A3=Madrid, …), and what phones get on which nobody is logged in."""
+    changes = {**read_changes(assignments, ()), **_profile_line(logged_out_line)}
     added = _done(data, lambda s: s.sites.add(local_actor(), site_id, name, changes, reason=reason))
     if as_json:
         return show_json(added)
@@ -46,6 +62,7 @@ def add(site_id: str, name: str, assignments: Sequence[str], reason: str, as_jso
 @click.option("--name", default=None)
 @_set
 @_unset
+@_line
 @reason_option
 @dry_run_option
 @json_option
@@ -55,13 +72,14 @@ def edit(
     name: str | None,
     assignments: Sequence[str],
     unset: Sequence[str],
+    logged_out_line: str | None,
     reason: str,
     dry_run: bool,
     as_json: bool,
     data: DataOptions,
 ) -> None:
     """Change a site; every phone there is checked against the change first."""
-    changes = read_changes(assignments, unset)
+    changes = {**read_changes(assignments, unset), **_profile_line(logged_out_line)}
     edited = _done(data, lambda s: s.sites.edit(local_actor(), site_id, name, changes, reason=reason, dry_run=dry_run))
     show_edited(edited, dry_run=dry_run, as_json=as_json)
 
@@ -105,6 +123,13 @@ def show(site_id: str, reveal: bool, reason: str, data: DataOptions) -> None:
         return shown
 
     show_json(with_services(data, view))
+
+
+def _profile_line(text: str | None) -> dict[str, Any]:
+    """What an option says of the line of phones on which nobody is logged in."""
+    if text is None:
+        return {}
+    return {"logged_out.line": LineChange(**{"user": "", **line_fields("--logged-out-line", text)}) if text else None}
 
 
 def _done(data: DataOptions, work: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "sites:add": "make sites",
         "sites:edit": "change sites",
         "sites:delete": "remove sites",
+        "platforms:view": "see SIP platforms, without their passwords, and whether they answer",
+        "platforms:edit": "make, change, remove and check SIP platforms",
         "users:view": "see users",
         "users:add": "add users",
         "users:edit": "change users",

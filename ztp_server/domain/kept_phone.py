@@ -26,8 +26,9 @@ class KeptSite:
 
 @dataclass(frozen=True, slots=True)
 class KeptPhone:
-    """`owner` is the id of the phone with its model: files of another one under the same MAC are not its own. `proofs`
-    are those that count for it (None: those of its site), `steady` is the hash of its steady token."""
+    """`owner` is the id of the phone with its model, and who is on it where that is not who it belongs to: files of
+    another one under the same MAC are not its own. `proofs` are those that count for it (None: those of its site),
+    `steady` is the hash of its steady token."""
 
     hardware_id: str
     owner: str

@@ -39,7 +39,8 @@ class Line:
 class Phone:
     """A phone record. `id` and `revision` belong to the store; `settings` holds overrides only. What the category
     has not is empty. `user` is the id of the person it belongs to, `remote_address` an E.164 number or SIP address;
-    `proofs` are those that count for this phone, None: those of its site."""
+    `proofs` are those that count for this phone, None: those of its site. From a phone that is `logged_out` its user
+    was taken; its lines are its own again when that ends."""
 
     name: str
     hardware_id: str
@@ -53,8 +54,34 @@ class Phone:
     user: str = ""
     remote_address: str = ""
     proofs: tuple[str, ...] | None = None
+    logged_out: bool = False
     id: str = ""
     revision: int = 0
+
+    @property
+    def is_hot_desk(self) -> bool:
+        """Whether it has no lines but those of whoever is logged in on it."""
+        return self.category == "managed" and not self.lines
+
+    @property
+    def has_nobody(self) -> bool:
+        """Whether it gets what its site has for phones on which nobody is logged in."""
+        return self.category == "managed" and (self.logged_out or not (self.lines or self.user))
+
+    @property
+    def borrows_from(self) -> str:
+        """The id of the user whose lines it gets, empty where it has its own or nobody is logged in."""
+        return self.user if self.is_hot_desk and not self.logged_out else ""
+
+    @property
+    def holder(self) -> str:
+        """For whom its files are made: what was made for one is not given to the next. Empty: for who it belongs to."""
+        return holder_of(self.user, logged_out=self.logged_out, has_lines=bool(self.lines))
+
+
+def holder_of(user: str, *, logged_out: bool, has_lines: bool) -> str:
+    """As `Phone.holder`, of a managed phone. No user has the id that stands for nobody."""
+    return "-" if logged_out else "" if has_lines else user
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from ztp_server.errors import BadValue
 # Beside the name and the site, which all of them have.
 CATEGORY_FIELDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "managed": frozenset({"hardware_id", "model", "base_settings", "user", "lines", "line_keys", "settings"}),
+        "managed": frozenset(
+            {"hardware_id", "model", "base_settings", "user", "lines", "line_keys", "settings", "logged_out"}
+        ),
         "unmanaged": frozenset({"hardware_id", "user", "lines", "settings"}),
         "webrtc": frozenset({"user", "lines", "settings"}),
         "remote": frozenset({"user", "remote_address"}),

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ztp_server.domain.phone import PHONE_CATEGORIES
+from ztp_server.domain.registration import REGISTRATION_STATES
 from ztp_server.domain.text import check_text, nearest, switch
 from ztp_server.errors import BadValue
 
 PROVISIONING_STATES = ("never_seen", "provisioning", "provisioned", "outdated", "stale", "error")
-# Of phones that are given no files nothing is known.
-STATES = (*PROVISIONING_STATES, "unknown")
+# How far a phone came with its files, and whether it is registered. Each phone is in one of the registration states;
+# in a provisioning state only those that are given files.
+STATES = (*PROVISIONING_STATES, *REGISTRATION_STATES)
 
 # What each filter takes: one of a few words, an id, a text that may hold wildcards, on or off, or free text.
 FILTERS: Mapping[str, str] = {
@@ -31,13 +33,16 @@ FILTERS: Mapping[str, str] = {
     "line": "pattern",
     "overrides": "id",
     "proofs": "word",
+    "logged_in": "word",
     "never_seen": "switch",
 }
 MOST_VALUES = 200
 
 # Whose list of proofs counts for a phone; for one that is blocked none does.
 PROOF_SOURCES = ("site", "own", "blocked")
-_WORDS = {"category": PHONE_CATEGORIES, "status": STATES, "proofs": PROOF_SOURCES}
+# Of managed phones: whether there is somebody whose lines they have, or they have what their site has for nobody.
+LOGGED_IN = ("yes", "no")
+_WORDS = {"category": PHONE_CATEGORIES, "status": STATES, "proofs": PROOF_SOURCES, "logged_in": LOGGED_IN}
 _FOLDED = frozenset({"name", "user", "model", "hardware_id"})
 _PART_OF_MAC = re.compile(r"[0-9a-f:.-]*")
 _SEPARATORS = str.maketrans("", "", ":.-")

@@ -226,6 +226,7 @@ _ROWS = [
     Setting("admin_password", "access", _text(64), "", "Password of the phone's administrator; empty: not touched", secret=True),
     Setting("user_password", "access", _text(64), "", "Password of the phone's user; empty: not touched", secret=True),
     Setting("web_ui_enabled", "access", bool, True, "The phone's own web page"),
+    Setting("rest_api_enabled", "access", bool, False, "The phone's own REST interface, by which it can be restarted"),
     Setting("vlan_id", "network", Annotated[int, Field(ge=0, le=4094)], 0, "VLAN by hand; 0: none"),
     Setting("lldp_enabled", "network", bool, True, "Learn the VLAN by LLDP-MED"),
     Setting("cdp_enabled", "network", bool, True, "Learn the VLAN by CDP"),

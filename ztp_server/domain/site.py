@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ztp_server.domain.logged_out import LoggedOut
 from ztp_server.domain.proof import PROOFS
 from ztp_server.domain.text import check_text
 from ztp_server.errors import BadValue
@@ -33,7 +34,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Site:
     """A place. `networks` are CIDRs whose addresses prove a phone when `proofs` holds `network`;
     without `plain_secrets`, plain HTTP gives nothing but the bootstrap file. `civic_address` has the element names of
-    RFC 5139; `webrtc_url` (wss://…) and `ice_servers` (stun:…, turn:…) are what a browser's softphone connects to."""
+    RFC 5139; `webrtc_url` (wss://…) and `ice_servers` (stun:…, turn:…) are what a browser's softphone connects to.
+    `logged_out` is for phones on which nobody is logged in."""
 
     id: str
     name: str
@@ -44,6 +46,7 @@ class Site:
     civic_address: Mapping[str, str] = field(default_factory=dict)
     webrtc_url: str = ""
     ice_servers: tuple[str, ...] = ()
+    logged_out: LoggedOut = field(default_factory=LoggedOut)
     revision: int = 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ztp_server.domain.registration import LineRegistration
+
 # How long after the second poll it missed a phone counts as gone.
 SLACK = timedelta(minutes=10)
 
@@ -47,6 +49,20 @@ def provisioning_state(progress: Progress | None, inputs: str, phone_revision: i
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """Whether a phone is registered: one of REGISTRATION_STATES, why, and since when. `lines` say it of each line;
+    None: nobody looked so closely."""
+
+    state: str
+    reason: str
+    since: datetime | None = None
+    lines: tuple[LineRegistration, ...] | None = None
+
+
+NOT_KNOWN = Registration("unknown", "")
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The status of a phone for people. `provisioning` is one of PROVISIONING_STATES, or `unknown` for a category that
     is given no files. `since` is when it came to that, as far as is known."""
@@ -59,3 +75,11 @@ class Status:
     address: str = ""
     firmware: str = ""
     firmware_wanted: str = ""
+    registration: Registration = NOT_KNOWN
+
+    @property
+    def state(self) -> str:
+        """Both in one word: trouble with its files goes first, then whether it is registered, where that is known."""
+        if self.provisioning == "error" or self.registration.state not in ("online", "degraded", "offline"):
+            return self.provisioning
+        return self.registration.state

@@ -16,7 +16,7 @@ from ztp_server.domain.vendor import Family, Model
 from ztp_server.errors import BadValue
 
 # What stands in the layers below is a default, which templates can spell.
-ADMINISTRATORS_LAYERS = frozenset({"site", "base settings", "phone"})
+ADMINISTRATORS_LAYERS = frozenset({"site", "base settings", "phone", "logged-out profile"})
 # Our listeners begin at 1.2. What is not known may be good.
 TOO_OLD_TLS = frozenset({"none", "1.0", "1.1"})
 HOUR = 3600

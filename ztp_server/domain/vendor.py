@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ztp_server.domain.file_rules import FileRule, FirmwareRule, UploadRule
 from ztp_server.domain.line_key import LineKeyType
+from ztp_server.domain.notify import Notify
 from ztp_server.domain.overrides import OverridesRule
 from ztp_server.domain.toml_row import TomlRow
 
@@ -114,13 +115,6 @@ class Reading(TomlRow):
     transport: str
     enabled: str = ""
     flash: FlashRule | None = None
-
-
-class Notify(TomlRow):
-    """SIP events a phone of the family understands."""
-
-    resync: str
-    restart: str = ""
 
 
 _VERSION: Any = Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)

@@ -63,9 +63,9 @@ def user_view(user: User) -> dict[str, Any]:
     }
 
 
-def user_with_phones(user: User, phones: Sequence[dict[str, str]]) -> dict[str, Any]:
+def user_with_phones(user: User, phones: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A user, and the phones of theirs that one may see."""
-    shown = [{name: value or None for name, value in phone.items()} for phone in phones]
+    shown = [{name: None if value == "" else value for name, value in phone.items()} for phone in phones]
     return user_view(user) | {"phones": shown}
 
 

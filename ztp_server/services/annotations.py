@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.file_rules import FileRule
+from ztp_server.domain.logged_out import kept_keys
 from ztp_server.domain.settings import CUSTOM
 from ztp_server.domain.support import keys_of
 from ztp_server.render_trace import Place, TracedLine, trace_lines
@@ -100,11 +101,11 @@ def _origins_of(name: str, known: Known) -> Iterator[Origin]:
         own = rest in ("url", "scheme", "host") and known.effective.plain["provisioning_url"]
         yield _setting("provisioning_url", known) if own else Origin(name, "server")
     elif root == "lines":
-        yield Origin(_line_name(name, known), "phone")
+        yield Origin(_line_name(name, known), known.lines_from)
     elif root == "line_keys":
         yield _key(name, known)
     elif root == "unused_lines":
-        yield Origin("lines", "phone")
+        yield Origin("lines", known.lines_from)
         yield Origin("model.lines", f"model {group.model.name}")
     elif root == "model":
         yield Origin(name, f"model {group.model.name}")
@@ -164,6 +165,7 @@ def _key(name: str, known: Known) -> Origin:
         return Origin(name, "phone")
     if field in _KEY_DEFAULTS and not getattr(own[place - 1], field):
         field = _KEY_DEFAULTS[field]
+    place = kept_keys(known.record, known.phone.lines)[place - 1] if known.phone is not known.record else place
     return Origin(f"line_keys.{place}.{field}" if field else f"line_keys.{place}", "phone")
 
 

@@ -15,6 +15,7 @@ from ztp_server.services.connection_values import connection_values
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.effective import effective
 from ztp_server.services.generated_lines import new_password
+from ztp_server.services.given_phones import given_phones
 from ztp_server.services.phone_checks import seen_phone
 from ztp_server.services.phones import Phones
 from ztp_server.services.records import subject_of
@@ -68,6 +69,7 @@ class Connections:
         async with self._store.read() as session:
             phone = await seen_phone(session, who, text)
             values, site = await self._values(session, phone)
+            (phone,) = await given_phones(session, [phone])
         if reveal:
             who.require("phones:reveal", phone.site)
             reason = checked_reason(reason, needed=True)

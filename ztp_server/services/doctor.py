@@ -23,6 +23,7 @@ from ztp_server.services import (
     doctor_listeners,
     doctor_machine,
     doctor_phones,
+    doctor_platforms,
     doctor_records,
 )
 from ztp_server.services.doctor_patient import Check, Installation, Patient
@@ -41,6 +42,7 @@ CHECKS: Sequence[Check] = (
     *doctor_machine.CHECKS,
     *doctor_records.CHECKS,
     *doctor_phones.CHECKS,
+    *doctor_platforms.CHECKS,
 )
 
 

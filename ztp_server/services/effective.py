@@ -63,6 +63,17 @@ def shared_layers(catalog: Catalog, model: Model, site: Site, base: BaseSettings
     ]
 
 
+def logged_out_layer(site: Site) -> Layer:
+    """What holds on the phones of a site on which nobody is logged in, whatever else is said."""
+    return Layer("logged-out profile", f"logged-out profile of site {site.id}", site.logged_out.settings)
+
+
+def own_layers(phone: Phone, site: Site) -> list[Layer]:
+    """The layers above those that it shares with others: of few phones there are any."""
+    own = [Layer("phone", "phone", phone.settings)] if phone.settings else []
+    return [*own, logged_out_layer(site)] if phone.has_nobody and site.logged_out.settings else own
+
+
 def effective_of(layers: Sequence[Layer]) -> Effective:
     """Resolve layers. Raises BadValue when the time zone is none."""
     values = resolve(layers)
@@ -72,16 +83,17 @@ def effective_of(layers: Sequence[Layer]) -> Effective:
 def effective(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
     """Resolve a phone's settings. Raises BadValue when its time zone is none."""
     layers = shared_layers(catalog, catalog.models[phone.model], site, base)
-    return effective_of([*layers, Layer("phone", "phone", phone.settings)])
+    return effective_of([*layers, *own_layers(phone, site)])
 
 
 def check(catalog: Catalog, phone: Phone, site: Site, base: BaseSettings) -> Effective:
-    """Resolve, and refuse (BadValue) whatever this phone's model and family cannot be given, naming the layer that
-    said it when it was not the phone's own."""
+    """Resolve, and refuse (BadValue) whatever this phone's model and family cannot be given when its user is logged in,
+    naming the layer that said it when it was not the phone's own."""
     model = catalog.models[phone.model]
     family = catalog.family_of(model)
     check_phone(family, model, phone)
-    return _checked(family, model, phone, effective(catalog, phone, site, base), family.rendered)
+    own = effective_of([*shared_layers(catalog, model, site, base), Layer("phone", "phone", phone.settings)])
+    return _checked(family, model, phone, own, family.rendered)
 
 
 def _checked(family: Family, model: Model, phone: Phone, result: Effective, names: AbstractSet[str]) -> Effective:
@@ -104,6 +116,30 @@ def check_layers(catalog: Catalog, model: Model, layers: Sequence[Layer]) -> Eff
     return result
 
 
+def check_profile(catalog: Catalog, model: Model, layers: Sequence[Layer], site: Site) -> None:
+    """See that a model could be given what its site has for phones on which nobody is logged in: nobody is to be kept
+    logged in by what was set long before. `layers` are those that its phones share. Raises BadValue naming the field
+    below `logged_out`."""
+    profile = site.logged_out
+    if not profile:
+        return
+    try:
+        check_layers(catalog, model, [*layers, logged_out_layer(site)])
+        check_phone(catalog.family_of(model), model, Phone("", "", model.id, site.id, "", lines=profile.lines))
+    except BadValue as error:
+        field = error.field.replace("lines.1", "line", 1)
+        raise BadValue(f"logged_out.{field}", f"{error.reason} (the logged-out profile of site {site.id})") from None
+
+
+def check_given(catalog: Catalog, phone: Phone, given: Phone, site: Site, base: BaseSettings) -> None:
+    """See that a phone can be given the lines that it gets, which are none of its record. Raises BadValue."""
+    model = catalog.models[phone.model]
+    family = catalog.family_of(model)
+    check_phone(family, model, given)
+    modules = effective(catalog, phone, site, base).plain["expansion_modules"]
+    _check_room_for_keys(family, model, given, modules)
+
+
 class GroupChecks:
     """`check` for many phones: what those of a model, a site and base settings share is resolved and looked at once.
     Catalogue, sites and base settings must stay the same meanwhile."""
@@ -117,6 +153,8 @@ class GroupChecks:
         shared = self._good.get((phone.model, site.id, base.id))
         if shared is None:
             result = check(self._catalog, phone, site, base)
+            model = self._catalog.models[phone.model]
+            check_profile(self._catalog, model, shared_layers(self._catalog, model, site, base), site)
             if not phone.settings:
                 self._good[phone.model, site.id, base.id] = result
             return result

@@ -185,7 +185,7 @@ class Fleet:
             self._library_stale = True
         elif kind == "certificate":
             self.certificates.forget()
-        else:
+        elif kind != "platform":  # by which nothing of a phone's files is made
             self._sites_stale = True
             self._forget_groups()
             if kind == "site":
@@ -211,11 +211,12 @@ class Fleet:
         if before and before.phone.id != read.phone.id:
             before = None  # Another phone had this hardware ID.
         # What it said to this process goes first: it may not be written down yet.
-        known = known_phone(group, self._address, read.phone, (before.running if before else "") or read.running)
+        running = (before.running if before else "") or read.running
+        known = known_phone(group, self._address, read.phone, running, read.user_lines)
         # What was read before somebody said "forget" is good for this answer, and not to be remembered.
         known.generation = generation if told == self._told else -1
         known.proofs, known.steady_token = read.proofs, read.steady_token
-        if before:
+        if before and before.record.holder == read.phone.holder:  # else they are what somebody else had
             known.last_good = {**before.last_good, **before.files}
         self._known[mac] = known
         self._known.move_to_end(mac)

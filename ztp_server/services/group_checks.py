@@ -20,7 +20,7 @@ from ztp_server.domain.settings import Layer
 from ztp_server.domain.site import Site
 from ztp_server.domain.support import check_room_for_keys, keys_of
 from ztp_server.errors import BadValue, ZtpError
-from ztp_server.services.effective import check, check_layers, effective_of, shared_layers
+from ztp_server.services.effective import check, check_layers, check_profile, effective_of, shared_layers
 from ztp_server.store import Session
 from ztp_server.store.group_members import Kind, Shared
 
@@ -62,6 +62,8 @@ class _GroupCheck:
             )
             if not self._suits(kind, self._layers[_group(kind)]):
                 await self._look_at_all(kind)
+            model, site = self._catalog.models[kind.model], self._sites[kind.site]
+            check_profile(self._catalog, model, self._layers[_group(kind)], site)
         changed = await self._changed()
         if changed & set(_TOGETHER):
             await self._check_together()

@@ -13,18 +13,20 @@ from typing import Literal, NamedTuple
 from ztp_server.domain.access import Actor
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.logged_out import given_phone
+from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, Forbidden
 from ztp_server.services.belief import require_for_phone
 from ztp_server.services.checks import checked_phone
-from ztp_server.services.effective import GroupChecks
+from ztp_server.services.effective import GroupChecks, check_given
 from ztp_server.services.generated_lines import completed
 from ztp_server.services.import_warnings import ImportWarnings
 from ztp_server.services.lasting_proof import LET_IN, require_proof
 from ztp_server.services.phone_cells import column_of, hardware_id_of, phone_of
 from ztp_server.services.phone_csv import Row
 from ztp_server.store import Session
+from ztp_server.store.users import OnPhone
 
 Mode = Literal["create", "update", "upsert"]
 MODES: tuple[Mode, ...] = ("create", "update", "upsert")
@@ -78,6 +80,9 @@ class RowChecks:
         self.sites: dict[str, Site] = {}
         self.bases: dict[str, BaseSettings] = {}
         self._extensions: dict[str, str] = {}
+        self._user_lines: dict[str, tuple[Line, ...]] = {}
+        self._logged_in: list[OnPhone] = []
+        self._desks: dict[str, str] = {}
         self._by_id: dict[str, Phone] = {}
         self._by_hardware_id: dict[str, Phone] = {}
         self._removed: set[str] = set()
@@ -101,6 +106,8 @@ class RowChecks:
         self._removed = {phone.id for phone in await session.removed_phones.get_many(sorted(ids - set(self._by_id)))}
         users = {row.text("user") for row in rows} | {phone.user for phone in found}
         self._extensions = await session.users.extensions(sorted(users - {""}))
+        self._user_lines = await session.users.lines_of(users - {""})
+        self._logged_in = await session.users.logged_in(users - {""})
 
     def take(self, row: Row) -> RowResult:
         """Check a row and keep what it writes. Never raises for what stands in it."""
@@ -170,9 +177,20 @@ class RowChecks:
             raise BadValue("user", f"no user {phone.user[:64]!r}")
         phone, _ = completed(phone, before, extension)
         phone = checked_phone(self._catalog, phone, site, base, self._groups)
+        if phone.borrows_from and base:
+            self._check_borrowed(phone, site, base)
         if self._opens_windows and before is None and phone.category == "managed":
             require_proof(phone, site, "window")
         return phone
+
+    def _check_borrowed(self, phone: Phone, site: Site, base: BaseSettings) -> None:
+        """Who is logged in on a phone without lines of its own is on no other, and their lines suit it."""
+        user = phone.borrows_from
+        elsewhere = {on.phone_id for on in self._logged_in if on.user == user and not on.is_fixed}
+        if {*elsewhere, self._desks.setdefault(user, phone.id)} - {phone.id}:
+            raise BadValue("user", f"{user} is logged in on another phone")
+        given = given_phone(phone, site.logged_out, self._user_lines.get(user, ()))
+        check_given(self._catalog, phone, given, site, base)
 
     def _require(self, phone: Phone, before: Phone | None) -> None:
         """Who moves a phone needs the permission at both sites."""

@@ -8,6 +8,10 @@ A `WholeKind` does everything or nothing, such as an import. Its file was kept s
 it in one transaction. When somebody else changed anything in between, `prepare` is asked once more, within that
 transaction. Killed at any moment, it begins anew. Raised by either, a Refused ends the job as failed with its text, and
 an ImportRefused gives each of its problems an item of its own.
+
+A `PacedKind` speaks to the network, one item after the other at a pace, and holds no transaction while it waits for an
+answer. An item is claimed before it is sent, so that a killed process never sends twice: what was claimed and not
+settled is not known. What was sent is followed for a while.
 """
 
 from __future__ import annotations
@@ -72,6 +76,44 @@ class WholeKind(Kind, Generic[T]):
     @abstractmethod
     async def apply(self, session: Session, job: Job, prepared: T) -> Report:
         """Write everything, with audit records."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An item that can be sent, `room` with how many others of its `place` at once (a site, say). `ticket` is what its
+    kind needs for that."""
+
+    item: JobItem
+    place: str
+    room: int
+    ticket: Any = field(default=None, repr=False)
+
+
+class PacedKind(Kind):
+    """Work that speaks to the network. `hold_seconds` is how long an item that was sent counts as under way at its
+    place, unless it is settled before."""
+
+    hold_seconds = 0.0
+
+    @abstractmethod
+    def per_second(self, order: Mapping[str, Any]) -> float:
+        """The pace."""
+
+    @abstractmethod
+    async def ready(self, session: Session, job: Job, items: Sequence[JobItem]) -> list[Ready | JobItem]:
+        """Look at items right before they are sent, in a read: each is ready, or settled (refused, unchanged)."""
+
+    @abstractmethod
+    async def send(self, ready: Ready) -> JobItem:
+        """Send one: settled, or `under_way` to be followed. Nothing that a network can do is raised."""
+
+    @abstractmethod
+    async def follow(self, session: Session, job: Job, items: Sequence[JobItem]) -> list[JobItem]:
+        """Look what became of items that were sent, in a read: those of which there is something new."""
+
+    @abstractmethod
+    async def note(self, session: Session, job: Job, items: Sequence[JobItem]) -> None:
+        """Write audit records of items that were sent, or may have been, in the transaction that keeps them."""
 
 
 Kinds = Mapping[str, Kind]

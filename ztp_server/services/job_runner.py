@@ -1,4 +1,5 @@
-"""The running of jobs: one at a time in a process, and never one job in two processes.
+"""The running of jobs: one at a time in a process, and never one job in two processes. Those that speak to the network
+wait most of the time: some of them are run at once, beside the others.
 
 A process runs a job while it holds its lease, which every step takes anew within its own transaction. One that lost it
 (stopped by a debugger, say, for longer than the lease) does nothing more. A job whose process was killed is free as
@@ -19,7 +20,8 @@ import structlog
 
 from ztp_server.domain.job import DAMAGED_ORDER, RETENTION_DAYS, Job, JobItem
 from ztp_server.errors import Damaged, ImportRefused, Refused, StoreUnavailable
-from ztp_server.services.job_kinds import Kind, Kinds, Progress, StepKind, WholeKind
+from ztp_server.services.job_kinds import Kind, Kinds, PacedKind, Progress, StepKind, WholeKind
+from ztp_server.services.paced_run import Claim, PacedRun
 from ztp_server.store import Session, Store
 
 # Items of one step: the lock is held for a fraction of a second, and a kill loses no more than this.
@@ -27,6 +29,8 @@ STEP = 50
 LEASE_SECONDS = 10.0
 # How often a process looks for jobs of others, follows a job that another runs, or says how far it is.
 LOOK_SECONDS = 1.0
+# Of those that speak to the network, how many a process runs at once: one phone does not wait for a thousand others.
+PACED_AT_ONCE = 8
 _DAY = timedelta(days=1)
 
 log = structlog.get_logger()
@@ -42,17 +46,19 @@ class _Stopped(Exception):
     """Somebody asked the job to stop."""
 
 
-class JobRunner:
+class JobRunner(Claim):
     def __init__(self, store: Store, kinds: Kinds) -> None:
         self._store = store
         self._kinds = kinds
-        self._wake = asyncio.Event()
+        self._wake, self._wake_paced = asyncio.Event(), asyncio.Event()
+        self._running: set[str] = set()
         self._pruned_at: datetime | None = None
         self.owner = f"{os.getpid()}-{secrets.token_hex(8)}"
 
     def wake(self) -> None:
         """Say that there is a new job."""
         self._wake.set()
+        self._wake_paced.set()
 
     async def run(self, job_id: str, heard: Heard = lambda job: None) -> Job:
         """Run a job to its end, or follow it there while another process runs it. Raises NotFound."""
@@ -67,6 +73,9 @@ class JobRunner:
 
     async def run_forever(self) -> None:
         """Run what is waiting, in the order it was asked for; a server's task."""
+        await asyncio.gather(self._run_others(), self._run_paced())
+
+    async def _run_others(self) -> None:
         while True:
             self._wake.clear()
             try:
@@ -79,6 +88,45 @@ class JobRunner:
                 log.exception("job.failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+
+    async def _run_paced(self) -> None:
+        """Run those that speak to the network, some at once."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._wake_paced.clear()
+                try:
+                    async with self._store.read() as session:
+                        found = await session.jobs.waiting(kinds=self._paced, but=self._running)
+                    if found and len(tasks) < PACED_AT_ONCE:
+                        self._running.add(found)
+                        tasks.add(asyncio.create_task(self._run_one(found)))
+                        continue
+                except StoreUnavailable as error:
+                    log.error("job.waits", reason=str(error))
+                except Exception:
+                    log.exception("job.failed")
+                tasks = {task for task in tasks if not task.done()}
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake_paced.wait(), LOOK_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run_one(self, job_id: str) -> None:
+        try:
+            await self.try_to_run(job_id)
+        except StoreUnavailable as error:
+            log.error("job.waits", reason=str(error))
+        except Exception:
+            log.exception("job.failed")
+        finally:
+            self._running.discard(job_id)
+
+    @property
+    def _paced(self) -> list[str]:
+        return [name for name, kind in self._kinds.items() if isinstance(kind, PacedKind)]
 
     async def try_to_run(self, job_id: str, heard: Heard = lambda job: None) -> bool:
         """Run a job to its end unless another process does; returns whether we did. Raises StoreUnavailable; whoever
@@ -112,7 +160,7 @@ class JobRunner:
 
     async def _run_next(self) -> bool:
         async with self._store.read() as session:
-            found = await session.jobs.waiting()
+            found = await session.jobs.waiting(others=self._paced)
         return found is not None and await self.try_to_run(found)
 
     async def _run(self, kind: Kind | None, job: Job, heard: Heard) -> None:
@@ -124,13 +172,15 @@ class JobRunner:
                 has_more = await self._step(kind, job.id, heard)
         elif isinstance(kind, WholeKind):
             await self._whole(kind, job, heard)
+        elif isinstance(kind, PacedKind):
+            await PacedRun(self._store, kind, job, self, heard).run()
         else:
             raise Refused(f"this ztp knows no job of kind {job.kind}")
 
     async def _step(self, kind: StepKind, job_id: str, heard: Heard) -> bool:
         """One transaction of work; returns whether there may be more. Whoever else waits goes first then."""
         async with self._store.write() as session:
-            job = await self._mine(session, job_id)
+            job = await self.mine(session, job_id)
             items = await session.jobs.items(job_id, limit=STEP, state="pending")
             if items:
                 results = await kind.step(session, job, items)
@@ -148,7 +198,7 @@ class JobRunner:
             seen = await session.last_change()
             prepared = await kind.prepare(session, job, session.jobs.file_parts(job.id), self._progress(job, heard))
         async with self._store.write() as session:
-            job = await self._mine(session, job.id)
+            job = await self.mine(session, job.id)
             if await session.last_change() != seen:
                 # Somebody wrote meanwhile; what was checked, without holding up anybody, may be another thing now.
                 prepared = await kind.prepare(session, job, session.jobs.file_parts(job.id), _breathe)
@@ -168,21 +218,25 @@ class JobRunner:
                 return
             said_at = loop.time()
             async with self._store.write() as session:
-                await self._mine(session, job.id)
+                await self.mine(session, job.id)
                 await session.jobs.progress(job.id, done, total)
                 now = await session.jobs.get(job.id)
             heard(now)
 
         return progress
 
-    async def _mine(self, session: Session, job_id: str) -> Job:
+    async def mine(self, session: Session, job_id: str) -> Job:
         """The job as it is, its lease begun anew. Raises _Lost and _Stopped."""
-        if not await session.jobs.take(job_id, self.owner, LEASE_SECONDS):
+        job = await self.still_mine(session, job_id)
+        if job is None:
             raise _Lost
-        job = await session.jobs.get(job_id)
         if job.stop:
             raise _Stopped
         return job
+
+    async def still_mine(self, session: Session, job_id: str) -> Job | None:
+        taken = await session.jobs.take(job_id, self.owner, LEASE_SECONDS)
+        return await session.jobs.get(job_id) if taken else None
 
     async def _end(self, job: Job, state: Any, reason: str) -> None:
         async with self._store.write() as session:

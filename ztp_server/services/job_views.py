@@ -27,6 +27,8 @@ def job_view(job: Job, order: Mapping[str, Any], *, undoable: bool) -> dict[str,
         "undoes": job.undoes or None,
         "undoable": undoable,
         "created_at": job.created_at,
+        "not_before": job.not_before,
+        "not_after": job.not_after,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
     }
@@ -39,6 +41,7 @@ def item_view(item: JobItem) -> dict[str, Any]:
         "label": item.label,
         "state": item.state,
         "detail": item.detail,
+        "told": item.told and item.told.as_dict(),
     }
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from ztp_server.domain.access import Actor
 from ztp_server.domain.job import ITEM_STATES, JOB_STATES, Job, JobItem
 from ztp_server.errors import BadValue, Conflict, Forbidden, NotFound
-from ztp_server.services.job_kinds import Kinds, StepKind
+from ztp_server.services.job_kinds import Kinds, PacedKind, StepKind
 from ztp_server.services.job_runner import LEASE_SECONDS, JobRunner
+from ztp_server.services.paced_run import settle_left
 from ztp_server.store import Session, Store
 from ztp_server.store.jobs import new_job_id
 
@@ -32,13 +33,23 @@ class Jobs:
         self._runner = runner
 
     async def submit(
-        self, who: Actor, kind: str, order: Mapping[str, Any], items: Iterable[JobItem], *, run_here: bool = False
-    ) -> Job:
-        """Make a job of these items. `run_here` keeps it for this process, which then calls `JobRunner.run`."""
+        self, who: Actor, kind: str, order: Mapping[str, Any], items: Iterable[JobItem], *, run_here: bool = False,
+        not_before: datetime | None = None, not_after: datetime | None = None,
+    ) -> Job:  # fmt: skip
+        """Make a job of these items, to be done in that time. `run_here` keeps it for this process, which then calls
+        `JobRunner.run`."""
         async with self._store.write() as session:
-            job = self._new(who, kind, order)
+            job = replace(self._new(who, kind, order), not_before=not_before, not_after=not_after)
             await session.jobs.add(job, items)
             return await self._begin(session, job.id, run_here)
+
+    async def submit_in(
+        self, session: Session, who: Actor, kind: str, order: Mapping[str, Any], items: Iterable[JobItem]
+    ) -> Job:
+        """Make a job in a transaction that does more."""
+        job = self._new(who, kind, order)
+        await session.jobs.add(job, items)
+        return await self._begin(session, job.id, False)
 
     async def submit_file(
         self, who: Actor, kind: str, order: Mapping[str, Any], file: Iterable[bytes], *, run_here: bool = False
@@ -86,6 +97,7 @@ class Jobs:
             if job.is_run_at(datetime.now(UTC)):
                 await session.jobs.ask_to_stop(job_id)
             else:
+                await settle_left(session, self._kinds.get(job.kind), job)
                 await session.jobs.end(job_id, "stopped")
             return await session.jobs.get(job_id)
 
@@ -98,7 +110,7 @@ class Jobs:
                 raise Forbidden("all that the job was made with")
             if not job.ended:
                 return job
-            if not isinstance(self._kinds.get(job.kind), StepKind):
+            if not isinstance(self._kinds.get(job.kind), (StepKind, PacedKind)):
                 raise Conflict(f"job {job_id} did nothing, and its file is gone; start it anew")
             if job.done == job.total:
                 raise Conflict(f"job {job_id} has nothing left to do")

@@ -16,6 +16,7 @@ from ztp_server.errors import NotFound
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
 from ztp_server.services.edits import checked_reason
+from ztp_server.services.given_phones import user_lines_of
 from ztp_server.services.own_files import Known, known_phone, make_group, make_offer, own_rules
 from ztp_server.services.phone_checks import seen_phone
 from ztp_server.services.proof_index import read_proofs
@@ -42,8 +43,10 @@ class KnownPhones:
             base = await session.base_settings.get(phone.base_settings)
             library = Library(await session.firmware.all())
             proofs, token = await read_proofs(session, phone)
+            lines = await user_lines_of(session, phone)
         model = known_model(self._templates.catalog, phone.model)
-        known = known_phone(make_group(self._templates.catalog, model, site, base), self._address, phone, running)
+        group = make_group(self._templates.catalog, model, site, base)
+        known = known_phone(group, self._address, phone, running, lines)
         known.proofs, known.steady_token = proofs, token
         known.offer = make_offer(known, library, running)
         return known

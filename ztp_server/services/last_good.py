@@ -102,7 +102,7 @@ class LastGood:
         if found.file is None or (found.file.name, found.phone.vendor) not in names or not (proof and gives_secrets):
             return None
         outcome.proof, outcome.vendor = proof, found.phone.vendor
-        outcome.model = found.phone.owner.partition("/")[2]
+        outcome.model = found.phone.owner.split("/")[1]
         outcome.file = found.file.name.replace("{mac}", mac)
         file = found.file.file
         return replace(file, made_of=file.made_of and replace(file.made_of, problem=problem))

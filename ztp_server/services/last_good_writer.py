@@ -52,7 +52,7 @@ class LastGoodWriter:
         """Remember that a phone was given this file of its own, by the pattern of its name."""
         key = (known.phone.hardware_id, name)
         if len(self._waiting) < MOST_WAITING or key in self._waiting:
-            owner = owner_of(known.phone.id, known.phone.model)
+            owner = owner_of(known.phone.id, known.phone.model, known.record.holder)
             self._waiting[key] = KeptFile(known.phone.hardware_id, owner, name, file)
 
     async def flush(self) -> None:
@@ -154,8 +154,14 @@ class LastGoodWriter:
         if model is None or found.proofs == ():
             return None
         return KeptPhone(
-            *(found.hardware_id, owner_of(found.phone_id, found.model), found.site, catalog.vendor_of(model).id),
-            *(found.proofs, found.steady, found.digest_user, found.digest_password),
+            hardware_id=found.hardware_id,
+            owner=owner_of(found.phone_id, found.model, found.holder),
+            site=found.site,
+            vendor=catalog.vendor_of(model).id,
+            proofs=found.proofs,
+            steady=found.steady,
+            digest_user=found.digest_user,
+            digest_password=found.digest_password,
         )
 
 
@@ -175,6 +181,6 @@ def _untold(_action: str, _subject: str, reason: str) -> None:
     log.warning("last_good.not_written", reason=reason)
 
 
-def owner_of(phone_id: str, model: str) -> str:
-    """Whose a file is: of this phone, as this model."""
-    return f"{phone_id}/{model}"
+def owner_of(phone_id: str, model: str, holder: str) -> str:
+    """Whose a file is: of this phone, as this model, made for who is on it."""
+    return f"{phone_id}/{model}/{holder}" if holder else f"{phone_id}/{model}"

@@ -24,6 +24,7 @@ from ztp_server.services.denied_certificates import DeniedCertificates
 from ztp_server.services.device_cas import DeviceCas
 from ztp_server.services.doctor import Doctor
 from ztp_server.services.doctor_patient import Installation
+from ztp_server.services.dynamic_reload import DynamicReload
 from ztp_server.services.events import Events
 from ztp_server.services.firmware import FirmwareService
 from ztp_server.services.firmware_files import FirmwareFiles
@@ -34,7 +35,9 @@ from ztp_server.services.job_runner import JobRunner
 from ztp_server.services.job_undo import UndoKind
 from ztp_server.services.jobs import Jobs
 from ztp_server.services.keys import Keys
+from ztp_server.services.logged_in import Asking, LoggedIn, LogOutKind
 from ztp_server.services.logins import Logins
+from ztp_server.services.messenger import Messenger
 from ztp_server.services.migrate import MigrateKind
 from ztp_server.services.models import Models
 from ztp_server.services.overrides import Overrides
@@ -46,12 +49,20 @@ from ztp_server.services.phone_lines import PhoneLines
 from ztp_server.services.phone_list import PhoneList
 from ztp_server.services.phone_proofs import PhoneProofsService
 from ztp_server.services.phones import Phones
+from ztp_server.services.platform_agent import PlatformAgents
+from ztp_server.services.platform_check import PlatformCheck
+from ztp_server.services.platforms import Platforms
+from ztp_server.services.registrar_directory import RegistrarDirectory
 from ztp_server.services.registrar_export import RegistrarExport
+from ztp_server.services.registrations import Registrations
 from ztp_server.services.removed_phones import RemovedPhones
+from ztp_server.services.restarts import Restarts
 from ztp_server.services.roles import Roles
 from ztp_server.services.settings_list import SettingsList
 from ztp_server.services.sites import Sites
 from ztp_server.services.status import PhoneStatus
+from ztp_server.services.status_feed import StatusFeed
+from ztp_server.services.tell_kind import TellKind
 from ztp_server.services.templates import Templates
 from ztp_server.services.tokens import Tokens
 from ztp_server.services.unknown_phones import UnknownPhones
@@ -85,12 +96,19 @@ class Services:
     phone_import: PhoneImport
     phone_export: PhoneExport
     registrar_export: RegistrarExport
+    registrar_directory: RegistrarDirectory
+    platforms: Platforms
+    platform_agents: PlatformAgents
+    platform_check: PlatformCheck
+    messenger: Messenger
     overrides: Overrides
     firmware: FirmwareService
     firmware_files: FirmwareFiles
     history: History
     why: Why
     phone_status: PhoneStatus
+    status_feed: StatusFeed
+    registrations: Registrations
     models: Models
     idempotency: Idempotency
     audit: Audit
@@ -99,7 +117,10 @@ class Services:
     jobs: Jobs
     job_runner: JobRunner
     phone_bulk: PhoneBulk
+    restarts: Restarts
+    dynamic_reload: DynamicReload
     users: Users
+    logged_in: LoggedIn
     accounts: Accounts
     roles: Roles
     tokens: Tokens
@@ -114,6 +135,9 @@ class Services:
 
     async def close(self) -> None:
         await self.opening.stop()
+        await self.messenger.close()
+        await self.platform_agents.close()
+        await self.registrar_directory.reveals.close()
         await self.store.close()
 
 
@@ -156,9 +180,12 @@ async def open_services(
     status = PhoneStatus(store, templates, address)
     phones = Phones(store, templates, address, status)
     phone_list = PhoneList(store, templates, status)
-    kinds = _job_kinds(templates, address)
+    agents = PlatformAgents()
+    messenger = Messenger(store, templates, address, agents, makers=makers)
+    asking = Asking()
+    kinds = _job_kinds(templates, address, messenger, status, asking)
     runner = JobRunner(store, kinds)
-    jobs = Jobs(store, kinds, runner)
+    jobs = asking.jobs = Jobs(store, kinds, runner)
     return Services(
         store=store,
         templates=templates,
@@ -178,12 +205,19 @@ async def open_services(
         phone_import=PhoneImport(store, templates, address, jobs),
         phone_export=PhoneExport(store, templates, phone_list),
         registrar_export=RegistrarExport(store, templates, phone_list),
+        registrar_directory=RegistrarDirectory(store, templates),
+        platforms=Platforms(store),
+        platform_agents=agents,
+        platform_check=PlatformCheck(store, agents),
+        messenger=messenger,
         overrides=Overrides(store, templates),
         firmware=FirmwareService(store, templates, files),
         firmware_files=files,
         history=History(store),
         why=Why(store, templates, address, files, makers),
         phone_status=status,
+        status_feed=StatusFeed(store, templates, phone_list),
+        registrations=Registrations(store, templates, agents),
         models=Models(templates),
         idempotency=Idempotency(store),
         audit=Audit(store),
@@ -192,7 +226,10 @@ async def open_services(
         jobs=jobs,
         job_runner=runner,
         phone_bulk=PhoneBulk(store, templates, address, jobs, phone_list),
+        restarts=Restarts(store, templates, jobs, phone_list, messenger),
+        dynamic_reload=DynamicReload(store, templates, status, jobs),
         users=Users(store, templates),
+        logged_in=LoggedIn(store, templates, jobs, phone_list, asking),
         accounts=Accounts(store, passwords, logins),
         roles=Roles(store),
         tokens=Tokens(store),
@@ -215,11 +252,14 @@ def installation_of(
     return Installation(data, own_templates, makers, secret_key or data / KEY_FILE, place, file)
 
 
-def _job_kinds(templates: Templates, address: ServerAddress) -> dict[str, Kind]:
+def _job_kinds(
+    templates: Templates, address: ServerAddress, messenger: Messenger, status: PhoneStatus, asking: Asking
+) -> dict[str, Kind]:
     """Every kind of job there is; a new one is added here."""
     made = (EditKind(templates), MigrateKind(templates), RemoveKind(templates), ImportKind(templates, address))
-    windows = OpenWindowsKind(templates, address)
-    kinds: dict[str, Kind] = {kind.name: kind for kind in (*made, windows)}
+    others = (OpenWindowsKind(templates, address), LogOutKind(templates, asking))
+    told = (TellKind("restart", messenger, status), TellKind("resync", messenger, status))
+    kinds: dict[str, Kind] = {kind.name: kind for kind in (*made, *others, *told)}
     return {**kinds, UndoKind.name: UndoKind(kinds)}
 
 

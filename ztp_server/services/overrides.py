@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ztp_server.domain.access import Actor
-from ztp_server.domain.file_rules import UploadRule
-from ztp_server.domain.overrides import OverridesRule, shown, sift
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.overrides import shown, sift
 from ztp_server.errors import NotFound
+from ztp_server.services.override_rules import override_rules
 from ztp_server.services.phone_checks import seen_phone
 from ztp_server.services.records import subject_of
 from ztp_server.services.templates import Templates
@@ -26,7 +25,7 @@ class Overrides:
         found: dict[str, dict[str, Any]] = {}
         async with self._store.read() as session:
             phone = await seen_phone(session, who, text)
-            for rule, overrides in self._rules(phone):
+            for rule, overrides in override_rules(self._templates.catalog, phone):
                 kept = await session.uploads.get_parameters(phone.id, rule.pattern)
                 if kept:
                     parameters = shown(sift(overrides, kept.parameters).kept)
@@ -40,21 +39,9 @@ class Overrides:
         async with self._store.write() as session:
             phone = await seen_phone(session, who, text)
             who.require("phones:edit", phone.site)
-            rules = self._rules(phone)
+            rules = override_rules(self._templates.catalog, phone)
             if not rules:
                 raise NotFound(f"phone {subject_of(phone)}: its family sends no changes of its user")
             for rule, _overrides in rules:
                 await session.uploads.put_parameters(phone.id, rule.pattern, {})
             await session.audit.add(who, "overrides.cleared", subject_of(phone))
-
-    def _rules(self, phone: Phone) -> list[tuple[UploadRule, OverridesRule]]:
-        catalog = self._templates.catalog
-        model = catalog.models.get(phone.model)
-        if model is None:
-            return []
-        vendor = catalog.vendor_of(model)
-        return [
-            (rule, vendor.overrides)
-            for rule in vendor.upload
-            if rule.kind == "overrides" and vendor.overrides and (not rule.families or model.family in rule.families)
-        ]

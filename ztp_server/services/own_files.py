@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
@@ -14,7 +14,8 @@ from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.file_rules import FileRule
 from ztp_server.domain.firmware import Library, Offer, choose, is_older
 from ztp_server.domain.kept_phone import KeptSite
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.logged_out import given_phone
+from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.proof import DigestCredential, PhoneProofs, counted_proofs, token_path
 from ztp_server.domain.request import PhoneFile
 from ztp_server.domain.settings import Layer
@@ -25,7 +26,7 @@ from ztp_server.domain.vendor import Family, Model, Vendor
 from ztp_server.errors import Damaged
 from ztp_server.render import Renderer
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.effective import Effective, effective_of, shared_layers
+from ztp_server.services.effective import Effective, effective_of, logged_out_layer, own_layers, shared_layers
 from ztp_server.vendors import template_name
 
 # Until the library was asked.
@@ -46,13 +47,27 @@ class Group:
     layers: Sequence[Layer]
     effective: Effective
 
+    @cached_property
+    def logged_out(self) -> Effective:
+        """What holds for those of them on which nobody is logged in."""
+        return effective_of([*self.layers, logged_out_layer(self.site)])
+
+    def effective_for(self, phone: Phone) -> Effective:
+        """What holds for one of them. Few have settings of their own; only theirs are resolved anew. Raises
+        BadValue."""
+        if phone.settings:
+            return effective_of([*self.layers, *own_layers(phone, self.site)])
+        return self.logged_out if phone.has_nobody and self.site.logged_out.settings else self.effective
+
 
 @dataclass(slots=True)
 class Known:
-    """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data). `running`
-    is the firmware it last said it runs, and `offer` what it is offered out of `library`. `proofs` are what it alone
-    can prove itself with; `steady_token` stands in its files."""
+    """One phone with all that goes into its files, and the files made so far (`last_good`: of earlier data). `phone`
+    has the lines that it gets, which need not be those of its `record`. `running` is the firmware it last said it runs,
+    and `offer` what it is offered out of `library`. `proofs` are what it alone can prove itself with; `steady_token`
+    stands in its files."""
 
+    record: Phone
     phone: Phone
     group: Group
     effective: Effective
@@ -69,6 +84,13 @@ class Known:
     @property
     def hardware_id(self) -> str:
         return self.phone.hardware_id
+
+    @property
+    def lines_from(self) -> str:
+        """Who says which lines the phone gets."""
+        if self.record.has_nobody and self.group.site.logged_out.line:
+            return f"logged-out profile of site {self.group.site.id}"
+        return f"user {self.record.borrows_from}" if self.record.borrows_from else "phone"
 
     @property
     def vendor(self) -> str:
@@ -123,10 +145,12 @@ def make_group(catalog: Catalog, model: Model, site: Site, base: BaseSettings) -
     return Group(site, base, vendor, family, model, networks_of(site), layers, effective_of(layers))
 
 
-def known_phone(group: Group, address: ServerAddress, phone: Phone, running: str = "") -> Known:
-    """A phone of a group. Few phones have settings of their own; only theirs are resolved anew. Raises BadValue."""
-    own = effective_of([*group.layers, Layer("phone", "phone", phone.settings)]) if phone.settings else group.effective
-    return Known(phone, group, own, address, _NO_OFFER, running)
+def known_phone(
+    group: Group, address: ServerAddress, phone: Phone, running: str = "", user_lines: Sequence[Line] = ()
+) -> Known:
+    """A phone of a group; `user_lines` are those of the user it borrows from. Raises BadValue."""
+    given = given_phone(phone, group.site.logged_out, user_lines)
+    return Known(phone, given, group, group.effective_for(phone), address, _NO_OFFER, running)
 
 
 def make_offer(known: Known, library: Library, running: str) -> Offer:

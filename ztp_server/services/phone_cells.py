@@ -53,6 +53,8 @@ def hardware_id_of(row: Row) -> str:
 
 def _changed(before: Phone, row: Row, table: SettingsTable) -> Phone:
     own: dict[str, Any] = {name: row.fields[name] or "" for name in _PLAIN if name in row.fields}
+    if "logged_out" in row.fields:
+        own["logged_out"] = switch("logged_out", row.fields["logged_out"] or "off")
     if "proofs" in row.fields:
         own["proofs"] = _proofs(row.fields["proofs"])
     if row.lines:
@@ -148,6 +150,7 @@ def cells_of(phone: Phone, table: SettingsTable, *, reveal: bool) -> dict[str, s
     """A phone as cells that are not empty, by column; passwords and secret settings only when they are revealed."""
     cells = {"id": phone.id, "hardware_id": phone.hardware_id}
     cells |= {name: getattr(phone, name) for name in _PLAIN}
+    cells["logged_out"] = "on" if phone.logged_out else ""
     cells["proofs"] = "" if phone.proofs is None else spelled_proofs(phone.proofs)
     for number, line in enumerate(phone.lines, 1):
         cells |= {f"line{number}_{name}": getattr(line, name) for name in _LINE_TEXTS if reveal or name != "password"}

@@ -16,6 +16,7 @@ from ztp_server.services.connection_values import connection_values
 from ztp_server.services.custom_parameters import custom_warnings
 from ztp_server.services.firmware_warnings import DOWNGRADE, VERSION, find_warnings
 from ztp_server.services.generated_lines import completed
+from ztp_server.services.log_in import check_borrowed, refuse_elsewhere
 from ztp_server.store import Session
 
 
@@ -38,7 +39,7 @@ async def checked_in(
     session: Session, catalog: Catalog, phone: Phone, before: Phone | None
 ) -> tuple[Phone, dict[int, str]]:
     """The phone in canonical form, with what is made for it: passwords by the position of their line. `before` is None
-    for a new one. Raises BadValue naming the field."""
+    for a new one. Raises BadValue naming the field, and Conflict for a user who is logged in on another phone."""
     try:
         site = await session.sites.get(phone.site)
     except NotFound as error:
@@ -51,7 +52,10 @@ async def checked_in(
     except NotFound as error:
         raise BadValue("base_settings", str(error)) from None
     phone, made = completed(phone, before, extension or "")
-    return checked_phone(catalog, phone, site, base), made
+    phone = checked_phone(catalog, phone, site, base)
+    await refuse_elsewhere(session, phone)
+    await check_borrowed(session, catalog, phone)
+    return phone, made
 
 
 async def refuse_taken(session: Session, who: Actor, phone: Phone) -> None:

@@ -24,7 +24,8 @@ LARGEST_CELL = 4_096
 # Of a directory of a thousand names, or of certificates.
 LARGEST_SETTING = 524_288
 FIELDS = (
-    *("id", "name", "category", "hardware_id", "model", "site", "base_settings", "user", "proofs", "remote_address"),
+    *("id", "name", "category", "hardware_id", "model", "site", "base_settings", "user", "logged_out", "proofs"),
+    "remote_address",
 )
 LINE_FIELDS = ("user", "auth_user", "password", "display_name", "label", "shared")
 KEY_FIELDS = ("type", "value", "label")

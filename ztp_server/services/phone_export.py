@@ -83,7 +83,7 @@ class PhoneExport:
 async def _columns(session: Session, ids: Sequence[str]) -> list[str]:
     """The columns these phones need. Raises BadValue when no import would take so many."""
     widest = await session.phone_widths.of_ids(ids)
-    found = [*_FIRST]
+    found = [*_FIRST, *(["logged_out"] if widest.logged_out else [])]
     found += [f"line{number}_{name}" for number in range(1, widest.lines + 1) for name in LINE_FIELDS]
     found += [f"key{number}_{name}" for number in range(1, widest.line_keys + 1) for name in KEY_FIELDS]
     found += ["remote_address", *(f"settings.{name}" for name in widest.settings)]

@@ -27,6 +27,7 @@ from ztp_server.services.job_kinds import Progress, WholeKind
 from ztp_server.services.job_kinds import Report as JobReport
 from ztp_server.services.jobs import Jobs
 from ztp_server.services.lasting_proof import LET_IN, will_last
+from ztp_server.services.log_in import undo_changes
 from ztp_server.services.phone_batch import reason_of
 from ztp_server.services.phone_csv import read_rows
 from ztp_server.services.records import phone_record, subject_of
@@ -148,6 +149,7 @@ class Importing:
             await session.phones.add(writes.new)
             await windows.open_new([(p, sites[p.site]) for p in writes.new if sites and p.category == "managed"])
             await session.phones.replace_many([after for _, after in writes.changed])
+            await undo_changes(session, self._templates.catalog, writes.changed)
             await session.audit.add_all(who, list(self._entries(session, writes, reason)))
         report = prepared.report
         counts = {"created": report.created, "updated": report.updated, "unchanged": report.unchanged}

@@ -11,10 +11,11 @@ from ztp_server.domain.access import Actor
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.phone_filter import PhoneFilter
 from ztp_server.domain.phone_order import Place, Sort
-from ztp_server.domain.status import Status
+from ztp_server.domain.status import NOT_KNOWN, Registration, Status
 from ztp_server.domain.text import nearest
 from ztp_server.errors import BadValue
 from ztp_server.services.history_views import status_view
+from ztp_server.services.phone_registration import hearing
 from ztp_server.services.phone_views import phone_views
 from ztp_server.services.status import PhoneStatus
 from ztp_server.services.templates import Templates
@@ -66,7 +67,8 @@ class PhoneList:
             found, place = await session.phone_list.page(wanted, sites, facts, order, after, limit)
             total = await session.phone_list.count(wanted, sites, facts) if count else None
             views = await phone_views(session, catalog, [listed.phone for listed in found])
-        items = [{**view, "status": status_view(_status(listed))} for view, listed in zip(views, found, strict=True)]
+        statuses = (status_view(listed_status(listed)) for listed in found)
+        items = [{**view, "status": status} for view, status in zip(views, statuses, strict=True)]
         return PhonePage(items, place.cursor if place else None, total)
 
     async def count(self, who: Actor, filters: Filters) -> int:
@@ -81,7 +83,8 @@ class PhoneList:
         catalog = self._templates.catalog
         models = {model.id: (catalog.vendor_of(model).id, model.family) for model in catalog.models.values()}
         inputs = await self._status.current_inputs(session)
-        return Facts(datetime.now(UTC), frozenset(filter(None, inputs.values())), models)
+        heard = (await hearing(session)).heard
+        return Facts(datetime.now(UTC), frozenset(filter(None, inputs.values())), models, heard)
 
     async def every(
         self, who: Actor, filters: Filters, *, sort: str = "name", most: int | None = None
@@ -112,11 +115,12 @@ def read_filter(filters: Filters, catalog: Catalog) -> PhoneFilter:
     return wanted
 
 
-def _status(listed: Listed) -> Status:
+def listed_status(listed: Listed) -> Status:
     """The status without what only a closer look at the phone tells."""
-    known = listed.progress
+    known, kept = listed.progress, listed.registration
+    registration = Registration(kept.rolled_up.state, kept.rolled_up.reason, kept.since) if kept else NOT_KNOWN
     if known is None:
-        return Status(listed.state, "")
+        return Status(listed.state, "", registration=registration)
     return Status(
         provisioning=listed.state,
         reason=known.problem if listed.state == "error" else "",
@@ -126,4 +130,5 @@ def _status(listed: Listed) -> Status:
         address=known.address,
         firmware=known.firmware,
         firmware_wanted=known.firmware_wanted,
+        registration=registration,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.proof import PhoneProofs
 from ztp_server.errors import StoreUnavailable
 from ztp_server.services.own_files import NO_PROOFS
@@ -19,12 +19,14 @@ MOST_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A phone, the firmware it last said it runs, what it alone can prove itself with, and the token in its files."""
+    """A phone, the firmware it last said it runs, what it alone can prove itself with, the token in its files, and the
+    lines of the user it borrows from."""
 
     phone: Phone
     running: str
     proofs: PhoneProofs
     steady_token: str = field(repr=False)
+    user_lines: tuple[Line, ...] = ()
 
 
 class PhoneReads:
@@ -77,7 +79,11 @@ class PhoneReads:
 
 async def _read(session: Session, macs: list[str]) -> dict[str, Read]:
     found = await session.phones.find_running(macs)
+    lines = await session.users.lines_of({phone.borrows_from for phone, _, _ in found.values()} - {""})
     return {
-        mac: Read(phone, running, *(await read_proofs(session, phone) if has_proofs else (NO_PROOFS, "")))
+        mac: Read(
+            *(phone, running, *(await read_proofs(session, phone) if has_proofs else (NO_PROOFS, ""))),
+            lines.get(phone.borrows_from, ()),
+        )
         for mac, (phone, running, has_proofs) in found.items()
     }

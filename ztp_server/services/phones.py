@@ -19,6 +19,7 @@ from ztp_server.services.checks import Changes, changed_settings
 from ztp_server.services.edits import check_revision
 from ztp_server.services.history_views import status_view
 from ztp_server.services.known_phones import KnownPhones
+from ztp_server.services.log_in import undo_changes
 from ztp_server.services.own_files import make_file, own_rules
 from ztp_server.services.phone_checks import checked_in, refuse_taken, seen_phone, warnings_of
 from ztp_server.services.phone_settings import Explained, explained_managed, explained_unmanaged
@@ -116,6 +117,7 @@ class Phones:
                 return Written(before)
             await refuse_taken(session, who, after)
             await session.phones.replace(after)
+            await undo_changes(session, self._templates.catalog, [(before, after)])
             after = replace(after, revision=after.revision + 1)
             await self._note(session, who, "phone.changed", before, after)
             warnings = await warnings_of(session, self._templates.catalog, before, after)

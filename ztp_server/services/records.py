@@ -7,6 +7,7 @@ from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.line_key import LineKey
+from ztp_server.domain.logged_out import LoggedOut
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.site import Site
@@ -28,6 +29,7 @@ def phone_record(phone: Phone, table: SettingsTable, digest: Digest) -> dict[str
     return {
         **fields,
         **own_proofs,
+        **({"logged_out": True} if phone.logged_out else {}),
         **_lines(phone.lines, digest),
         **{f"line_keys.{number}": _key(key) for number, key in enumerate(phone.line_keys, 1)},
         **settings_record(phone.settings, table, digest),
@@ -44,6 +46,7 @@ def site_record(site: Site, table: SettingsTable, digest: Digest) -> dict[str, A
         "webrtc_url": site.webrtc_url,
         "ice_servers": list(site.ice_servers),
         **settings_record(site.settings, table, digest),
+        **{f"logged_out.{name}": value for name, value in _profile(site.logged_out, table, digest).items()},
     }
 
 
@@ -57,6 +60,11 @@ def user_record(user: User, digest: Digest) -> dict[str, Any]:
 
 def settings_record(settings: Mapping[str, Any], table: SettingsTable, digest: Digest) -> dict[str, Any]:
     return {f"settings.{n}": digest(str(v)) if table.is_secret(n) else v for n, v in settings.items()}
+
+
+def _profile(profile: LoggedOut, table: SettingsTable, digest: Digest) -> dict[str, Any]:
+    line = {name.replace("lines.1", "line", 1): value for name, value in _lines(profile.lines, digest).items()}
+    return {**settings_record(profile.settings, table, digest), **line}
 
 
 def _lines(lines: Sequence[Line], digest: Digest) -> dict[str, Any]:

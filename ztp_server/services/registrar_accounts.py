@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
-from ztp_server.domain.phone import Phone
+from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.registrar import Passwords, Registrar, SipAccount, Target
 from ztp_server.domain.site import Site
 from ztp_server.domain.text import is_unreadable, reason_unreadable
@@ -26,15 +26,21 @@ class Places:
     sites: Mapping[str, Site]
     base_settings: Mapping[str, BaseSettings]
 
-    def sip_server(self, phone: Phone) -> str:
-        """The SIP server of a phone's lines, of the layers that its files are made of: the last to name one wins."""
+    def sip_server(self, phone: Phone, *, for_nobody: bool = False) -> str:
+        """The SIP server of a phone's lines, of the layers that its files are made of: the last to name one wins.
+        `for_nobody`: of the line it has when nobody is logged in."""
         if phone.category != "managed":
             return str(connection_values(self.catalog, phone, self.sites[phone.site])["sip_server"].value)
         model = self.catalog.models.get(phone.model)
         lower = [layer.values for layer in catalog_layers(self.catalog, model)] if model else []
-        base = self.base_settings[phone.base_settings].settings
-        given = [*lower, self.sites[phone.site].settings, base, phone.settings]
+        base, site = self.base_settings[phone.base_settings].settings, self.sites[phone.site]
+        given = [*lower, site.settings, base, phone.settings, *([site.logged_out.settings] if for_nobody else [])]
         return str(next((values["sip_server"] for values in reversed(given) if "sip_server" in values), ""))
+
+    def guest_line(self, phone: Phone) -> Line | None:
+        """The line that a managed phone has when nobody is logged in: the same of many phones."""
+        line = self.sites[phone.site].logged_out.line if phone.category == "managed" else None
+        return replace(line, shared=True) if line else None
 
 
 class Accounts:
@@ -48,21 +54,29 @@ class Accounts:
         self._owners: dict[bytes, tuple[str, int, int | None]] = {}
 
     def of(self, phone: Phone) -> Iterator[SipAccount]:
-        """The accounts of a phone's lines. Raises BadValue naming phone and field, and Damaged."""
+        """The accounts of a phone's lines and of the one it has when nobody is logged in, which has to be there before.
+        Raises BadValue naming phone and field, and Damaged."""
         if not self._registrar.secrets or phone.proofs == () or phone.category == "remote":
             return  # A blocked phone registers nowhere, and a remote one elsewhere.
         for number, line in enumerate(phone.lines, 1):
-            if is_unreadable(line.password):
-                raise Damaged(f"{label(phone)}: {reason_unreadable(line.password)}")
-            account = SipAccount.of(phone, line, self._server(phone))
-            self._check(phone, number, account)
-            yield account
+            yield self._account(phone, f"lines.{number}", line, self._places.sip_server(phone))
+        guest = self._places.guest_line(phone)
+        if guest:
+            server = self._places.sip_server(phone, for_nobody=True)
+            yield self._account(phone, f"site {phone.site} logged_out.line", guest, server)
+
+    def _account(self, phone: Phone, place: str, line: Line, server: str) -> SipAccount:
+        if is_unreadable(line.password):
+            raise Damaged(f"{label(phone)}: {reason_unreadable(line.password)}")
+        account = SipAccount.of(phone, line, _named(phone, server))
+        self._check(phone, place, account)
+        return account
 
     def target(self, phone: Phone, extension: str) -> Target | None:
         """Where a remote phone is reached; nothing for another. Raises BadValue."""
         if phone.category != "remote":
             return None
-        target = Target.of(phone, extension, self._server(phone))
+        target = Target.of(phone, extension, _named(phone, self._places.sip_server(phone)))
         for name, value in (("name", phone.name), ("remote_address", target.address), ("user", target.user)):
             self._registrar.check(f"{label(phone)}: {name}", value, name)
         return target
@@ -90,14 +104,8 @@ class Accounts:
         theirs = f"line {line} of phone {device}" if line else f"phone {device}"
         raise BadValue(f"{label(phone)}: {place}", f"{name[1:]} at {domain} is {theirs} as well")
 
-    def _server(self, phone: Phone) -> str:
-        server = self._places.sip_server(phone)
-        if not server:
-            raise BadValue(f"{label(phone)}: settings.sip_server", "is empty: an account needs a realm")
-        return server
-
-    def _check(self, phone: Phone, number: int, account: SipAccount) -> None:
-        place = f"{label(phone)}: lines.{number}"
+    def _check(self, phone: Phone, place: str, account: SipAccount) -> None:
+        place = f"{label(phone)}: {place}"
         if not account.password:
             raise BadValue(f"{place}.password", "is empty: anybody could register as this line")
         if ":" in account.auth_user:
@@ -112,6 +120,12 @@ class Accounts:
             checked["password"] = account.password
         for name, value in checked.items():
             self._registrar.check(f"{place}.{name}", value, name)
+
+
+def _named(phone: Phone, server: str) -> str:
+    if not server:
+        raise BadValue(f"{label(phone)}: settings.sip_server", "is empty: an account needs a realm")
+    return server
 
 
 def label(phone: Phone) -> str:

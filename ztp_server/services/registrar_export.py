@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.registrar import Passwords, Registrar, SipAccount, Target
-from ztp_server.domain.text import nearest
-from ztp_server.errors import NotFound, TemplateError, TooMany
+from ztp_server.errors import TooMany
 from ztp_server.render import Renderer
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.phone_export import Filters, require_reveal
 from ztp_server.services.phone_list import PhoneList, read_filter
 from ztp_server.services.registrar_accounts import Accounts, Places
+from ztp_server.services.registrar_folders import (
+    ACCOUNTS,
+    DOMAIN,
+    DOMAIN_END,
+    END,
+    HEAD,
+    read_registrar,
+    registrar_names,
+    render_part,
+)
 from ztp_server.services.reveals import note_reveal
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
-_FACTS = re.compile(r"registrars/([a-z0-9-]+)/registrar\.toml")
-# In the order of a file; a registrar without one of them has nothing to say there.
-_HEAD, _DOMAIN, _ACCOUNTS, _DOMAIN_END, _END = "head.j2", "domain.j2", "accounts.j2", "domain_end.j2", "end.j2"
 # Phones in memory at a time; others are served between two batches.
 _BATCH = 250
 _AT_ONCE = 2
@@ -64,7 +66,7 @@ class RegistrarExport:
 
     async def names(self, who: Actor) -> list[str]:
         """The registrars there are templates for: the same for everybody."""
-        return self._names()
+        return registrar_names(self._templates.renderer)
 
     async def export(
         self, who: Actor, name: str, filters: Filters, *, passwords: Passwords = "ha1", reason: str = ""
@@ -74,7 +76,7 @@ class RegistrarExport:
         looked at before the first piece. Raises BadValue naming phone and field, Forbidden, NotFound for a registrar
         that has no templates, TemplateError, and TooMany while others are read."""
         sites = who.sites("phones:view")
-        registrar = self._registrar(name)
+        registrar = read_registrar(self._templates.renderer, name)
         if registrar.secrets:
             who.sites("phones:reveal")
             reason = checked_reason(reason, needed=True)
@@ -93,27 +95,6 @@ class RegistrarExport:
                 await note_reveal(session, who, "accounts.revealed", "registrar", after=shown, reason=reason)
         counts = {"accounts": accounts, "targets": targets}
         return RegistrarFile(registrar, accounts, targets, self._pieces(order, counts))
-
-    def _names(self) -> list[str]:
-        return sorted(found[1] for name in self._templates.renderer.sources if (found := _FACTS.fullmatch(name)))
-
-    def _registrar(self, name: str) -> Registrar:
-        file = f"registrars/{name}/registrar.toml"
-        text = self._templates.renderer.sources.get(file)
-        if text is None or not _FACTS.fullmatch(file):
-            raise NotFound(f"no registrar {name[:64]!r}{nearest(name, self._names())}")
-        try:
-            registrar = Registrar.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise TemplateError(file, 0, str(error)) from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise TemplateError(file, 0, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        renderer = self._templates.renderer
-        for part in (_HEAD, _DOMAIN, _ACCOUNTS, _DOMAIN_END, _END):
-            if f"registrars/{name}/{part}" in renderer.sources:
-                renderer.check(f"registrars/{name}/{part}", registrar.format)
-        return registrar
 
     async def _looked_at(
         self, session: Session, registrar: Registrar, passwords: Passwords, ids: Sequence[str]
@@ -148,16 +129,16 @@ class RegistrarExport:
         about = {"registrar": {"whole": order.whole, "passwords": order.passwords, **counts}}
         async with self._free, self._store.read() as session:
             maker = Accounts(order.registrar, order.passwords, await self._places(session))
-            yield _part(renderer, order, _HEAD, about)
+            yield _part(renderer, order, HEAD, about)
             for domain, ids in sorted(order.domains.items()):
                 of_domain = {**about, "domain": domain}
-                yield _part(renderer, order, _DOMAIN, of_domain)
+                yield _part(renderer, order, DOMAIN, of_domain)
                 for start in range(0, len(ids), _BATCH):
                     found = [one async for one in _phones(session, ids[start : start + _BATCH])]
                     batch = _batch(maker, found, domain, order.passwords)
-                    yield _part(renderer, order, _ACCOUNTS, {**of_domain, **batch})
-                yield _part(renderer, order, _DOMAIN_END, of_domain)
-            yield _part(renderer, order, _END, about)
+                    yield _part(renderer, order, ACCOUNTS, {**of_domain, **batch})
+                yield _part(renderer, order, DOMAIN_END, of_domain)
+            yield _part(renderer, order, END, about)
 
 
 def _batch(
@@ -184,14 +165,16 @@ async def _phones(session: Session, ids: Sequence[str]) -> AsyncIterator[tuple[P
         found = await session.phones.get_many(ids[start : start + _BATCH])
         users = sorted({phone.user for phone in found if phone.category == "remote" and phone.user})
         extensions = await session.users.extensions(users) if users else {}
+        lines = await session.users.lines_of({phone.borrows_from for phone in found} - {""})
         for phone in found:
-            yield phone, extensions.get(phone.user, "")
-
-
-def _part(renderer: Renderer, order: _Order, part: str, context: Mapping[str, Any]) -> bytes:
-    template = f"registrars/{order.name}/{part}"
-    return renderer.render(template, order.registrar.format, context) if template in renderer.sources else b""
+            # Lines of its own are accounts whether its user is logged in or not.
+            own = replace(phone, lines=lines.get(phone.borrows_from, ())) if phone.borrows_from else phone
+            yield own, extensions.get(phone.user, "")
 
 
 def _shown(filters: Filters) -> dict[str, str]:
     return {name: value if isinstance(value, str) else ",".join(value) for name, value in filters.items()}
+
+
+def _part(renderer: Renderer, order: _Order, part: str, context: Mapping[str, Any]) -> bytes:
+    return render_part(renderer, order.name, order.registrar, part, context)

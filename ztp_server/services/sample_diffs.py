@@ -18,6 +18,7 @@ from ztp_server.domain.site import Site
 from ztp_server.errors import NotFound, TemplateError
 from ztp_server.services.address import ServerAddress
 from ztp_server.services.checks import known_model
+from ztp_server.services.given_phones import user_lines_of
 from ztp_server.services.own_files import Known, known_phone, make_file, make_group, make_offer, own_rules
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session
@@ -59,7 +60,8 @@ class SampleDiffs:
         model = known_model(catalog, phone.model)
         site = shared.site or await session.sites.get(phone.site)
         base = shared.base or await session.base_settings.get(phone.base_settings)
-        known = known_phone(make_group(catalog, model, site, base), self._address, phone, running)
+        lines = await user_lines_of(session, phone)
+        known = known_phone(make_group(catalog, model, site, base), self._address, phone, running, lines)
         known.offer = make_offer(known, Library(await session.firmware.all()), running)
         return known
 

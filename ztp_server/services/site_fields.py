@@ -11,6 +11,7 @@ from ztp_server.domain.proof import parse_proofs
 from ztp_server.domain.site import Site, parse_ice_servers, parse_networks, parse_webrtc_url
 from ztp_server.domain.text import switch
 from ztp_server.errors import BadValue
+from ztp_server.services.profile_fields import is_of_profile
 
 CIVIC = "civic."
 _LISTS = {"networks": parse_networks, "proofs": parse_proofs, "ice_servers": parse_ice_servers}
@@ -18,7 +19,7 @@ _FIELDS = frozenset({*_LISTS, "plain_secrets", "webrtc_url", CIVIC_ADDRESS})
 
 
 def is_field(name: str) -> bool:
-    return name in _FIELDS or name.startswith(CIVIC)
+    return name in _FIELDS or name.startswith(CIVIC) or is_of_profile(name)
 
 
 def changes_of(fields: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

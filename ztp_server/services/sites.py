@@ -24,6 +24,7 @@ from ztp_server.services.edits import (
     refuse_in_use,
 )
 from ztp_server.services.group_checks import check_group
+from ztp_server.services.profile_fields import changed_profile
 from ztp_server.services.records import site_record
 from ztp_server.services.reveals import note_reveal
 from ztp_server.services.role_grants import refuse_granted_at
@@ -183,7 +184,8 @@ class Sites:
         after = changed_settings(self._templates.catalog, site.settings, settings, unset_any=unset_any)
         if "time_zone" in settings and "time_zone" in after:
             _check_zone(after["time_zone"])
-        return replace(site, settings=after, **changed_fields(site, changes))
+        profile = changed_profile(self._templates.catalog, site.logged_out, changes, unset_any=unset_any)
+        return replace(site, settings=after, logged_out=profile, **changed_fields(site, changes))
 
     async def _check_phones(self, session: Session, site: Site) -> None:
         await check_group(session, self._templates.catalog, site=site)

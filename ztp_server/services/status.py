@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ztp_server.domain.access import Actor
@@ -17,6 +18,7 @@ from ztp_server.services.inputs import Inputs
 from ztp_server.services.known_phones import KnownPhones
 from ztp_server.services.needed_files import asked_first
 from ztp_server.services.own_files import make_file, own_rules
+from ztp_server.services.phone_registration import registration_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
@@ -41,6 +43,11 @@ class PhoneStatus:
                 raise NotFound(f"no phone {phone}")
             return await self.of_phone(session, found)
 
+    @property
+    def shared(self) -> tuple[object, ...]:
+        """What all files are made of beside the records: the same objects until there are others."""
+        return self._inputs.stand
+
     async def current_inputs(self, session: Session) -> Mapping[Group, str]:
         """What the files of each group of phones (model, site, base settings) that is in use are made of now. Asked
         again only when something was written, or the templates or our address are others."""
@@ -61,6 +68,10 @@ class PhoneStatus:
     async def of_phone(self, session: Session, phone: Phone) -> Status:
         """The status of one phone, looked at closely: one whose files are the same bytes as before is up to date,
         whatever was changed of what they are made of."""
+        status = await self._of_files(session, phone)
+        return replace(status, registration=await registration_of(session, self._templates, phone))
+
+    async def _of_files(self, session: Session, phone: Phone) -> Status:
         if phone.category != "managed":
             return Status("unknown", f"{phone.category} phones are given no files")
         progress = await session.phone_status.get(phone.id)
@@ -68,12 +79,7 @@ class PhoneStatus:
         state = provisioning_state(progress, inputs, phone.revision, datetime.now(UTC))
         if progress is None:
             return Status(state, _said(phone, await self._never(session, phone)))
-        last = await session.check_in_log.last_runs([phone.hardware_id])
-        given = {
-            file: run
-            for (_, file, proven), run in last.items()
-            if proven and run.status == 200 and run.made_of and run.made_of.phone == phone.id
-        }
+        given = await _given(session, phone)
         if state == "outdated" and await self._has_the_same_bytes(session, phone, given):
             state = "provisioned"
         return Status(
@@ -86,6 +92,11 @@ class PhoneStatus:
             firmware=progress.firmware,
             firmware_wanted=progress.firmware_wanted,
         )
+
+    async def has_current_files(self, session: Session, phone: Phone) -> bool:
+        """Whether all files that a managed phone needs are the bytes that it was given last. They are made for that,
+        which takes some milliseconds."""
+        return await self._has_the_same_bytes(session, phone, await _given(session, phone))
 
     async def _never(self, session: Session, phone: Phone) -> str:
         runs = await session.check_in_log.page(phone.hardware_id, limit=1)
@@ -157,6 +168,16 @@ class PhoneStatus:
             return False
         tag = session.served_files.tag
         return all(name in given and given[name].etag == tag(file.etag) for name, file in made.items())
+
+
+async def _given(session: Session, phone: Phone) -> dict[str, Attempt]:
+    """What a phone, and no other of its hardware ID, was given last, by the name of the file."""
+    last = await session.check_in_log.last_runs([phone.hardware_id])
+    return {
+        file: run
+        for (_, file, proven), run in last.items()
+        if proven and run.status == 200 and run.made_of and run.made_of.phone == phone.id
+    }
 
 
 def _said(phone: Phone, reason: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from ztp_server.domain.access import Actor
 from ztp_server.domain.phone import Line, LineChange, changed_lines
@@ -13,6 +14,7 @@ from ztp_server.domain.user import User
 from ztp_server.errors import BadValue, Forbidden, InUse
 from ztp_server.services.checks import checked_name
 from ztp_server.services.edits import MOST_NAMED, check_revision
+from ztp_server.services.log_in import lines_changed
 from ztp_server.services.records import phone_record, subject_of, user_record
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
@@ -41,8 +43,9 @@ class Users:
         async with self._store.read() as session:
             return await session.users.get(user_id)
 
-    async def phones(self, who: Actor, user_id: str) -> list[dict[str, str]]:
-        """The phones of a user that one may see: `id`, `hardware_id`, `name`. Raises NotFound."""
+    async def phones(self, who: Actor, user_id: str) -> list[dict[str, Any]]:
+        """The phones of a user that one may see: `id`, `hardware_id`, `name`, and whether the user is `logged_in` there
+        (None: nobody logs in on such a phone). Raises NotFound."""
         who.require("users:view")
         async with self._store.read() as session:
             await session.users.get(user_id)
@@ -71,8 +74,9 @@ class Users:
         lines: Sequence[Line | LineChange] | None = None,
         revision: int | None = None,
     ) -> User:
-        """Change what is given; lines replace. With another extension the browser phones of the user register as
-        that, with the password they had. Raises NotFound, BadValue naming the field, and Stale."""
+        """Change what is given; lines replace, on the phone as well that borrows them. With another extension the
+        browser phones of the user register as that, with the password they had. Raises NotFound, BadValue naming the
+        field, and Stale."""
         who.require("users:edit")
         async with self._store.write() as session:
             before = await session.users.get(user_id)
@@ -91,6 +95,8 @@ class Users:
             await session.audit.add(who, "user.changed", f"user:{user_id}", before=old, after=new)
             if before.extension != kept.extension:
                 await self._follow(session, who, kept)
+            if before.lines != kept.lines:
+                await lines_changed(session, self._templates.catalog, who, kept)
         return kept
 
     async def remove(self, who: Actor, user_id: str, *, revision: int | None = None) -> None:
@@ -101,7 +107,9 @@ class Users:
             check_revision(f"user {user_id} was", revision, before.revision)
             count = await session.users.phone_count(user_id)
             if count:
-                raise InUse(f"user {user_id} is", count, await _seen_phones(session, who, user_id, MOST_NAMED))
+                seen = await _seen_phones(session, who, user_id, MOST_NAMED)
+                named = [{name: phone[name] for name in ("id", "hardware_id", "name")} for phone in seen]
+                raise InUse(f"user {user_id} is", count, named)
             await session.users.remove(user_id)
             record = user_record(before, session.audit.digest)
             await session.audit.add(who, "user.removed", f"user:{user_id}", before=record)
@@ -131,7 +139,7 @@ def _checked(user: User) -> User:
     return replace(user, name=checked_name(user.name))
 
 
-async def _seen_phones(session: Session, who: Actor, user_id: str, most: int) -> list[dict[str, str]]:
+async def _seen_phones(session: Session, who: Actor, user_id: str, most: int) -> list[dict[str, Any]]:
     try:
         sites = who.sites("phones:view")
     except Forbidden:

@@ -8,6 +8,7 @@ from typing import Any
 from ztp_server.domain.base_settings import BaseSettings
 from ztp_server.domain.catalog import Catalog
 from ztp_server.domain.firmware import Offer
+from ztp_server.domain.notify import Notify
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.settings import SettingsTable
 from ztp_server.domain.site import Site
@@ -28,6 +29,7 @@ def phone_view(phone: Phone, table: SettingsTable, *, standalone: bool) -> dict[
         "site": phone.site,
         "base_settings": phone.base_settings or None,
         "user": phone.user or None,
+        "logged_out": phone.has_nobody,
         "standalone": standalone,
         "remote_address": phone.remote_address or None,
         "proofs": None if phone.proofs is None else list(phone.proofs),
@@ -49,7 +51,12 @@ def firmware_view(running: str, offer: Offer) -> dict[str, str]:
 
 
 def site_view(site: Site, table: SettingsTable) -> dict[str, Any]:
-    return {**asdict(site), "settings": table.redacted(site.settings)}
+    line = site.logged_out.line
+    profile = {
+        "settings": table.redacted(site.logged_out.settings),
+        "line": _line_view(line) if line else None,
+    }
+    return {**asdict(site), "settings": table.redacted(site.settings), "logged_out": profile}
 
 
 def base_settings_view(base: BaseSettings, table: SettingsTable) -> dict[str, Any]:
@@ -76,5 +83,12 @@ def model_view(model: Model, catalog: Catalog) -> dict[str, Any]:
         "codecs": list(model.codecs),
         "factory_certificate": catalog.has_factory_certificate(model),
         "held": family.support("held_enabled").state == "parameter",
-        "notify": family.notify.model_dump(),
+        "notify": _notify_view(family.notify),
     }
+
+
+def _notify_view(notify: Notify) -> dict[str, Any]:
+    fields = ("way", "name", "firmware", "idle", "does", "cost")
+    ways = [{**{name: getattr(way, name) for name in fields}, "needs": dict(way.needs)} for way in notify.restart]
+    told = {"resync": notify.resync, "does": notify.does, "idle": notify.idle}
+    return {**told, "restart": ways, "no_restart": notify.no_restart}

@@ -81,6 +81,7 @@ def _about(catalog: Catalog, known: Known) -> Iterator[Finding]:
         f"at site {group.site.id} (revision {group.site.revision}), "
         f"on base settings {group.base.id} (revision {group.base.revision})",
     )
+    yield from _somebody(known)
     maker = catalog.vendor_of_oui(phone.hardware_id)
     if maker != group.vendor.id:
         yield Finding(None, f"the block of its MAC is {_block(catalog, phone.hardware_id)}, not {group.vendor.name}'s")
@@ -88,6 +89,15 @@ def _about(catalog: Catalog, known: Known) -> Iterator[Finding]:
     offer = known.offer
     runs, wanted = known.running or "not known", offer.wanted or "none in particular"
     yield Finding(None if not offer.missing else False, f"firmware: runs {runs}, is to run {wanted}; {offer.reason}")
+
+
+def _somebody(known: Known) -> Iterator[Finding]:
+    record, site = known.record, known.group.site
+    if record.borrows_from:
+        yield Finding(None, f"user {record.borrows_from} is logged in on it: it gets their lines")
+    elif record.logged_out or (record.has_nobody and site.logged_out):
+        gets = f"the logged-out profile of site {site.id}" if site.logged_out else "no line"
+        yield Finding(None, f"nobody is logged in on it: it gets {gets}")
 
 
 def _block(catalog: Catalog, mac: str) -> str:

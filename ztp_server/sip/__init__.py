@@ -8,6 +8,7 @@
       transports      udp, stream (TCP, TLS; framing)
       message         bytes ↔ messages, bounded; addresses, outcome, clock: plain parts
     reginfo           who is registered (RFC 3680)
+    sources/          who tells a platform's registrations: by subscription, or at a registrar's own door
 
 What comes over the network is bounded in memory and time, and raises nothing out of the loops that receive it.
 """

@@ -97,7 +97,7 @@ class SubscribeCall:
     def lost(self, channel: Channel, reason: str) -> None:
         """The connection on which we would be told is gone."""
         if channel is self.channel:
-            self._end(Ended(reason, retry_after=0))
+            self.end(Ended(reason, retry_after=0))
 
     def _take(self, request: sipmessage.Request, state: str, parameters: dict[str, str]) -> None:
         self.was_told = True
@@ -108,10 +108,11 @@ class SubscribeCall:
             retry_after = _seconds(parameters.get("retry-after", ""))
             if retry_after is None and reason in ("deactivated", "timeout"):
                 retry_after = 0
-            self._end(Ended(reason or "terminated", retry_after, reason in _FINAL_REASONS))
+            self.end(Ended(reason or "terminated", retry_after, reason in _FINAL_REASONS))
         self.changed.set()
 
-    def _end(self, ended: Ended) -> None:
+    def end(self, ended: Ended) -> None:
+        """The dialog is over, for the first reason that is given."""
         self.ended = self.ended or ended
         self.changed.set()
 

@@ -49,7 +49,8 @@ class Wanted:
 
 class Subscription:
     """`async with` keeps it, `async for` gives what is told: Notified and Interrupted. It ends when it was refused for
-    good, or left. Whoever reads too slowly is told Interrupted, and then everything anew."""
+    good, or left. Whoever reads too slowly is told Interrupted, and then everything anew. Those that share a `gate`
+    have only so many requests under way."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Subscription:
         destination: Destination,
         wanted: Wanted,
         login: Login,
+        gate: asyncio.Semaphore | None = None,
     ) -> None:
         # Whether we are told of changes now.
         self.is_active = False
@@ -70,9 +72,11 @@ class Subscription:
         self._destination = destination
         self._wanted = wanted
         self._login = login
+        self._gate = gate or asyncio.Semaphore(1)
         self._expires = wanted.expires
         self._failures = 0
         self._asked_anew = False
+        self._no_more_pause = asyncio.Event()
         self._items: deque[Notified | Interrupted] = deque()
         self._readable = asyncio.Event()
         self._current: SubscribeCall | None = None
@@ -99,10 +103,18 @@ class Subscription:
         return self._items.popleft()
 
     def refresh(self) -> None:
-        """Ask now, whatever time is left: the notifier tells everything anew (RFC 6665, section 4.4.1)."""
+        """Ask now, whatever time is left, or was to pass until it is tried again: the notifier tells everything anew
+        (RFC 6665, section 4.4.1)."""
         self._asked_anew = True
+        self._no_more_pause.set()
         if self._current is not None:
             self._current.changed.set()
+
+    def start_over(self) -> None:
+        """Ask in a new dialog: the notifier seems to have forgotten this one."""
+        self._no_more_pause.set()
+        if self._current is not None:
+            self._current.end(Ended("asked for anew", retry_after=0))
 
     async def close(self) -> None:
         """Give it back, as far as the other side listens, and end."""
@@ -202,7 +214,8 @@ class Subscription:
         headers = (("Event", wanted.event), ("Accept", wanted.accept), ("Expires", str(expires)))
         part = Part("SUBSCRIBE", headers, contact=True)
         try:
-            final, channel = await self._requester.send(call.call, part, self._destination, self._login)
+            async with self._gate:
+                final, channel = await self._requester.send(call.call, part, self._destination, self._login)
         except Unanswered as error:
             return error.as_response()
         if 200 <= final.code < 300:
@@ -227,9 +240,10 @@ class Subscription:
         await self._sleep(max(least, min(ended.retry_after or 0, _MOST_SECONDS)))
 
     async def _sleep(self, seconds: float) -> None:
+        self._no_more_pause.clear()
         with contextlib.suppress(TimeoutError):
             async with limited(self._clock, seconds):
-                await asyncio.Event().wait()
+                await self._no_more_pause.wait()
 
     async def _give_back(self, call: SubscribeCall) -> None:
         if not call.call.remote_tag or call.ended is not None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ztp_server.domain.reachable import may_ask
 from ztp_server.sip.channel import Channel, Receiver
 from ztp_server.sip.clock import Clock, Intervals, limited
 from ztp_server.sip.destination import Destination
@@ -15,6 +19,8 @@ from ztp_server.sip.outcome import Unanswered
 from ztp_server.sip.stream import Connection, tls_reason
 from ztp_server.sip.tls import TlsFiles, client_context
 from ztp_server.sip.udp import UdpChannel, UdpEndpoint
+
+_Address = tuple[socket.AddressFamily, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,7 @@ class Transports:
             raise Unanswered("refused", getattr(error, "strerror", None) or type(error).__name__) from None
 
     async def _udp(self, destination: Destination) -> UdpChannel:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            destination.host, destination.port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP
-        )
-        family, *_, address = found[0]
+        family, address = (await _addresses(destination, socket.SOCK_DGRAM))[0]
         async with self._one_endpoint:
             endpoint = self._endpoints.get(family) or await self._new_endpoint(family)
         return UdpChannel(endpoint, address)
@@ -102,17 +105,34 @@ class Transports:
         if destination.transport == "tls":
             over_tls = {"ssl": self._tls, "server_hostname": destination.tls_name or destination.host}
         async with limited(self._clock, self._intervals.connect):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self._receiver, self._clock, self._intervals, destination.transport.upper()),
-                destination.host,
-                destination.port,
-                **over_tls,
-            )
+            connection = await self._first(await _addresses(destination, socket.SOCK_STREAM), destination, over_tls)
         self._connections = {place: one for place, one in self._connections.items() if one.is_open}
         self._connections[destination] = connection
         if self._is_closed:
             connection.give_up("refused", "closed")
         return connection
+
+    async def _first(
+        self, addresses: Sequence[_Address], destination: Destination, over_tls: dict[str, Any]
+    ) -> Connection:
+        """A connection to the first address that takes it. Raises OSError: why the last did not, or TLS failed."""
+        refused = OSError(errno.EADDRNOTAVAIL, "no such host")
+        for family, address in addresses:
+            try:
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self._receiver, self._clock, self._intervals, destination.transport.upper()),
+                    *(address[0], address[1]),
+                    family=family,
+                    **over_tls,
+                )
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                # asyncio says it in words of its own, with the address once more.
+                refused = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
+            else:
+                return connection
+        raise refused
 
     def close(self) -> None:
         """Close every socket at once."""
@@ -123,3 +143,14 @@ class Transports:
             endpoint.close()
         for connection in list(self._connections.values()):
             connection.give_up("no_answer", "closed")
+
+
+async def _addresses(destination: Destination, kind: socket.SocketKind) -> Sequence[_Address]:
+    """The addresses of a destination. Private ones are where phones and their platforms are; what is nobody's server is
+    left out, whatever name led there. Raises OSError, also when nothing is left."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(destination.host, destination.port, type=kind)
+    usable = [(family, address) for family, *_, address in found if may_ask(str(address[0]), allow_private=True)]
+    if not usable:
+        raise OSError(errno.EACCES, "a reserved address, to which nothing is sent")
+    return usable

@@ -158,6 +158,7 @@ class UserAgent:
         credentials: Sequence[Credentials] = (),
         sender: str = "",
         recipient: str = "",
+        gate: asyncio.Semaphore | None = None,
     ) -> Subscription:
         """Be told of something as long as `async with` lasts: see Subscription. `expires` is in seconds."""
         if not 10 <= expires <= 86_400:
@@ -166,7 +167,8 @@ class UserAgent:
         accept = check_value("accept", accept)
         wanted = Wanted(target, call.recipient, sender, _event(event), accept, expires)
         return Subscription(
-            *(self._requester, self._inbound, self._clock, self._intervals), destination, wanted, Login(credentials)
+            *(self._requester, self._inbound, self._clock, self._intervals),
+            *(destination, wanted, Login(credentials), gate),
         )
 
 

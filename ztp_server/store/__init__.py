@@ -25,7 +25,10 @@ from ztp_server.store.idempotency import IdempotencyStore
 from ztp_server.store.jobs import JobStore
 from ztp_server.store.key_file import KEY_FILE
 from ztp_server.store.key_ring import KeyRing
+from ztp_server.store.leases import LeaseStore
+from ztp_server.store.line_owners import LineOwnerStore
 from ztp_server.store.meta import MetaStore
+from ztp_server.store.paced_items import PacedItemStore
 from ztp_server.store.phone_groups import PhoneGroupStore
 from ztp_server.store.phone_list import PhoneListStore
 from ztp_server.store.phone_proofs import PhoneProofStore, is_token
@@ -33,13 +36,18 @@ from ztp_server.store.phone_status import PhoneStatusStore
 from ztp_server.store.phone_targets import PhoneTargetStore
 from ztp_server.store.phone_widths import PhoneWidthStore
 from ztp_server.store.phones import PhoneStore
+from ztp_server.store.platforms import PlatformStore
+from ztp_server.store.registrations import RegistrationStore
+from ztp_server.store.reload_targets import ReloadTargetStore
 from ztp_server.store.removed_phones import RemovedPhoneStore
 from ztp_server.store.retention import RetentionStore
 from ztp_server.store.roles import RoleStore
 from ztp_server.store.sealed_values import SealedValueStore
+from ztp_server.store.seen_again import SeenAgainStore
 from ztp_server.store.served_files import ServedFileStore
 from ztp_server.store.sites import SiteStore
 from ztp_server.store.standing_proofs import StandingProofStore
+from ztp_server.store.status_changes import StatusChangeStore
 from ztp_server.store.tokens import TokenStore
 from ztp_server.store.unknown_phones import UnknownPhoneStore
 from ztp_server.store.uploads import UploadStore
@@ -74,6 +82,9 @@ class Session:
         self.audit = AuditStore(connection, vault)
         self.meta = MetaStore(connection)
         self.jobs = JobStore(connection, vault)
+        self.paced_items = PacedItemStore(connection)
+        self.seen_again = SeenAgainStore(connection)
+        self.reload_targets = ReloadTargetStore(connection)
         self.idempotency = IdempotencyStore(connection, vault)
         self.accounts = AccountStore(connection)
         self.roles = RoleStore(connection)
@@ -83,6 +94,11 @@ class Session:
         self.sealed_values = SealedValueStore(connection, vault)
         self.unknown_phones = UnknownPhoneStore(connection)
         self.approval_rules = ApprovalRuleStore(connection)
+        self.platforms = PlatformStore(connection, vault)
+        self.registrations = RegistrationStore(connection)
+        self.status_changes = StatusChangeStore(connection)
+        self.leases = LeaseStore(connection)
+        self.line_owners = LineOwnerStore(connection)
         self._connection = connection
 
     async def last_change(self) -> int:

@@ -137,6 +137,7 @@ def _bare(row: Any, own_lines: Iterable[Line]) -> Phone:
         base_settings=row.base_settings_id or "",
         lines=tuple(own_lines),
         line_keys=tuple(LineKey(**key) for key in row.line_keys),
+        logged_out=row.logged_out,
         settings={name: "" if isinstance(value, dict) else value for name, value in row.settings.items()},
         revision=row.revision,
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.access import Actor, Grant
-from ztp_server.domain.job import DAMAGED_ORDER, ENDED, Job, JobItem, JobState
+from ztp_server.domain.job import DAMAGED_ORDER, ENDED, Job, JobItem, JobState, counted
+from ztp_server.domain.told import Told
 from ztp_server.errors import Damaged, NotFound
 from ztp_server.store import places
 from ztp_server.store.schema_access import job_files, job_items, jobs
@@ -55,6 +55,8 @@ class JobStore:
             "owner": job.owner,
             "lease_until": job.lease_until,
             "created_at": datetime.now(UTC),
+            "not_before": job.not_before,
+            "not_after": job.not_after,
         }
         await self._connection.execute(sa.insert(jobs).values(row))
         total = await self.add_items(job.id, items)
@@ -112,7 +114,7 @@ class JobStore:
         if state:
             query = query.where(job_items.c.state == state)
         rows = await self._connection.execute(query.order_by(job_items.c.position).limit(limit))
-        return [JobItem(r.position, r.subject, r.label, r.state, r.detail) for r in rows]
+        return [JobItem(r.position, r.subject, r.label, r.state, r.detail, told=Told.read(r.told)) for r in rows]
 
     async def undo_of(self, job_id: str, positions: Sequence[int]) -> dict[int, Mapping[str, Any]]:
         """What it takes to take back items that were done, by position (at most 1000); not what does not open any
@@ -128,19 +130,27 @@ class JobStore:
                 found[row.position] = json.loads(text or "{}")
         return found
 
-    async def waiting(self) -> str | None:
-        """The oldest job that nobody runs: queued, or left by one whose time ran out."""
-        free = sa.or_(jobs.c.owner == "", _is_over(datetime.now(UTC)))
-        query = sa.select(jobs.c.id).where(jobs.c.state.in_(_WAITING), free).order_by(jobs.c.id).limit(1)
-        return (await self._connection.execute(query)).scalar()
+    async def waiting(
+        self, *, kinds: Collection[str] | None = None, others: Collection[str] = (), but: Collection[str] = ()
+    ) -> str | None:
+        """The oldest job whose time has come and that nobody runs: queued, or left by one whose time ran out. Of these
+        `kinds` (None: of all) without `others`, and none of the ids `but`."""
+        now = datetime.now(UTC)
+        free = sa.or_(jobs.c.owner == "", _is_over(now))
+        query = sa.select(jobs.c.id).where(jobs.c.state.in_(_WAITING), free, _may_begin(now))
+        query = query.where(jobs.c.kind.not_in(others), jobs.c.id.not_in(but))
+        if kinds is not None:
+            query = query.where(jobs.c.kind.in_(kinds))
+        return (await self._connection.execute(query.order_by(jobs.c.id).limit(1))).scalar()
 
     async def take(self, job_id: str, owner: str, seconds: float) -> bool:
-        """Take or keep the right to run a job for some seconds; False when another has it or it has ended."""
+        """Take or keep the right to run a job for some seconds; False when another has it, it has ended, or its time
+        has not come."""
         now = datetime.now(UTC)
         free = sa.or_(jobs.c.owner.in_(("", owner)), _is_over(now))
         result = await self._connection.execute(
             sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state.in_(_WAITING), free)
+            .where(jobs.c.id == job_id, jobs.c.state.in_(_WAITING), free, _may_begin(now))
             .values(
                 state="running",
                 owner=owner,
@@ -260,7 +270,7 @@ class JobStore:
     def _job(self, row: Any) -> Job:
         grants = tuple(Grant(frozenset(g["permissions"]), g["site"]) for g in row["grants"])
         own = ("id", "kind", "state", "total", "done", "failed", "summary", "reason", "stop", "undoes", "owner")
-        times = ("lease_until", "created_at", "started_at", "finished_at")
+        times = ("lease_until", "created_at", "started_at", "finished_at", "not_before", "not_after")
         try:
             order = json.loads(self._vault.open(row["order"]["sealed"], places.job_order(row["id"])))
         except Damaged as error:
@@ -273,13 +283,9 @@ class JobStore:
         )
 
 
-def counted(job: Job, results: Sequence[JobItem]) -> Job:
-    """A job with these results added to its counts."""
-    summary = dict(job.summary)
-    for result in results:
-        summary[result.state] = summary.get(result.state, 0) + 1
-    refused = sum(result.state == "refused" for result in results)
-    return replace(job, done=job.done + len(results), failed=job.failed + refused, summary=summary)
+def _may_begin(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether the time of a job has come. One that is running had its time, whatever the clock says since."""
+    return sa.or_(jobs.c.state == "running", jobs.c.not_before.is_(None), jobs.c.not_before <= now)
 
 
 def _is_over(now: datetime) -> sa.ColumnElement[bool]:

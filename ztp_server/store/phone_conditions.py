@@ -12,9 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from ztp_server.domain.phone import PHONE_CATEGORIES
-from ztp_server.domain.phone_filter import STATES, Choice, Pattern, PhoneFilter
+from ztp_server.domain.phone_filter import PROVISIONING_STATES, Choice, Pattern, PhoneFilter
+from ztp_server.domain.registration import REGISTRATION_STATES
 from ztp_server.store.schema import lines, phone_overrides, phones, user_lines, users
 from ztp_server.store.schema_history import phone_status
+from ztp_server.store.schema_sip import phone_registrations
 
 Clause = sa.ColumnElement[bool]
 Ids = tuple[sa.Select[Any], ...]
@@ -26,6 +28,11 @@ _PROOFS = {
     "own": sa.and_(phones.c.proofs.is_not(None), _PROOFS_TEXT != "[]"),
     "blocked": _PROOFS_TEXT == "[]",
 }
+_HAS_SOMEBODY = sa.and_(
+    sa.not_(phones.c.logged_out),
+    sa.or_(phones.c.user_id.is_not(None), sa.exists().where(lines.c.phone_id == phones.c.id).correlate(phones)),
+)
+_LOGGED_IN = {"yes": sa.and_(_IS_MANAGED, _HAS_SOMEBODY), "no": sa.and_(_IS_MANAGED, sa.not_(_HAS_SOMEBODY))}
 # The text that a filter is compared with.
 _OWN = {
     "site": phones.c.site_id,
@@ -40,11 +47,12 @@ _OWN = {
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What filters depend on beside the phones: the time, the inputs that files are made of today (for each group of
-    phones that is in use), and vendor and family of each model."""
+    phones that is in use), vendor and family of each model, and the platforms that tell who is registered now."""
 
     now: datetime
     current_inputs: frozenset[str] = frozenset()
     models: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    heard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,7 @@ class Conditions:
 
     def _choice(self, name: str, choice: Choice) -> Iterator[Condition]:
         if name == "status":
-            states = choice.among(STATES)
-            yield Condition.any_of([self._state(state) for state in states]) if states else Condition.own(sa.false())
+            yield from self._states(choice)
             return
         if choice.wanted:
             yield self._any(name, choice.wanted)
@@ -121,6 +128,8 @@ class Conditions:
             return Condition.own(phones.c.model.in_(models))
         if name == "proofs":
             return Condition.own(sa.or_(*(_PROOFS[text] for text in texts)))
+        if name == "logged_in":
+            return Condition.own(sa.or_(*(_LOGGED_IN[text] for text in texts)))
         if name == "overrides":
             return Condition.any_of([_overrides(text) for text in dict.fromkeys(texts)])
         if name == "firmware":
@@ -144,11 +153,38 @@ class Conditions:
         yield _of_user(has(users.c.extension))
         yield _of_user_line(has(user_lines.c.user))
 
+    def _states(self, choice: Choice) -> Iterator[Condition]:
+        """Phones that are in one of the wanted states, and in none of the unwanted ones. What is not one state of
+        provisioning is another, which is found faster."""
+        wanted, unwanted = ([p.pieces[0] for p in some] for some in (choice.wanted, choice.unwanted))
+        if wanted:
+            yield Condition.any_of([self._state(state) for state in dict.fromkeys(wanted)])
+        files = [state for state in PROVISIONING_STATES if state in unwanted]
+        if files:
+            others = [self._state(state) for state in PROVISIONING_STATES if state not in files]
+            yield Condition.any_of([*others, Condition.own(sa.not_(_IS_MANAGED))])
+        rest = [state for state in REGISTRATION_STATES if state in unwanted]
+        if rest:
+            yield Condition.rest(Condition.any_of([self._state(state) for state in rest]))
+
+    def _registration(self, state: str) -> Condition:
+        """Whether phones are registered, as far as is heard now."""
+        own, heard = phone_registrations.c, sorted(self._facts.heard)
+        known = sa.and_(own.primary_id.in_(heard), sa.or_(own.secondary_id == "", own.secondary_id.in_(heard)))
+        if state == "unknown":
+            there = sa.exists().where(own.phone_id == phones.c.id, own.state != "unknown", known).correlate(phones)
+            return Condition.own(sa.not_(there)) if self._facts.heard else Condition.own(sa.true())
+        if not self._facts.heard:
+            return Condition.own(sa.false())
+        clause = sa.and_(own.state == state, known)
+        is_so = sa.exists().where(own.phone_id == phones.c.id, clause).correlate(phones)
+        return Condition.elsewhere(is_so, sa.select(own.phone_id).where(clause))
+
     def _state(self, state: str) -> Condition:
         """How far a phone came: `state_case` in phone_status.py, each state by itself. What must not lead a database to
         look there first, because it holds for nearly all, is written so that no index fits."""
-        if state == "unknown":
-            return Condition.own(phones.c.category.in_([name for name in PHONE_CATEGORIES if name != "managed"]))
+        if state in REGISTRATION_STATES:
+            return self._registration(state)
         if state == "never_seen":
             return Condition.own(sa.and_(_IS_MANAGED, sa.not_(phones.c.seen)))
         status, now = phone_status.c, self._facts.now
@@ -189,6 +225,12 @@ class Conditions:
 
     def _listed(self, values: Iterable[str]) -> sa.Select[Any]:
         return listed(values, self._is_sqlite)
+
+
+def asks_for_inputs(status: Choice) -> bool:
+    """Whether a filter by status has to know which inputs are current no more."""
+    wanted, unwanted = ({pattern.pieces[0] for pattern in some} for some in (status.wanted, status.unwanted))
+    return bool(wanted & {"provisioned", "outdated"} or unwanted.intersection(PROVISIONING_STATES))
 
 
 def listed(values: Iterable[str], is_sqlite: bool) -> sa.Select[Any]:

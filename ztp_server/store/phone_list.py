@@ -16,14 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
-from ztp_server.domain.phone_filter import STATES, PhoneFilter
+from ztp_server.domain.phone_filter import PhoneFilter
 from ztp_server.domain.phone_order import Place, Sort
+from ztp_server.domain.registration import RollUp
 from ztp_server.domain.status import Progress
 from ztp_server.errors import BadValue
-from ztp_server.store.phone_conditions import Condition, Conditions, Facts, Ids, listed
+from ztp_server.store.phone_conditions import Condition, Conditions, Facts, Ids, asks_for_inputs, listed
 from ztp_server.store.phone_status import state_case
+from ztp_server.store.registrations import Kept
 from ztp_server.store.schema import lines, phones
 from ztp_server.store.schema_history import phone_status
+from ztp_server.store.schema_sip import phone_registrations
 
 # So few phones are put in order faster than an index is walked along to find them.
 FEW = 1000
@@ -47,11 +50,13 @@ _LIST_LINES = (lines.c.phone_id, lines.c.user, lines.c.auth_user, lines.c.displa
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A phone in a list: without its passwords, settings that are secret as `***`. `state` is how far it came."""
+    """A phone in a list: without its passwords, settings that are secret as `***`. `state` is how far it came;
+    `registration` what its platforms told, None where they tell nothing now."""
 
     phone: Phone
     state: str
     progress: Progress | None
+    registration: Kept | None = None
 
 
 class PhoneListStore:
@@ -91,15 +96,19 @@ class PhoneListStore:
             found += [(has_value, row) for row in rows]
         place = _place(sort, *found[limit - 1]) if len(found) > limit else None
         ids = [row.id for _, row in found[:limit]]
-        of_page: list[Listed] = []
+        return await self.some(ids, facts), place
+
+    async def some(self, ids: Sequence[str], facts: Facts) -> list[Listed]:
+        """Those of these phones that are there, in their order."""
+        found: list[Listed] = []
         for start in range(0, len(ids), _READ_BATCH):
-            of_page += await self._listed(ids[start : start + _READ_BATCH], facts)
-        return of_page, place
+            found += await self._listed(ids[start : start + _READ_BATCH], facts)
+        return found
 
     async def _conditions(self, wanted: PhoneFilter, sites: frozenset[str] | None, facts: Facts) -> list[Condition]:
         old: list[str] = []
         choice = wanted.choices.get("status")
-        if choice and {"provisioned", "outdated"} & set(choice.among(STATES)):
+        if choice and asks_for_inputs(choice):
             rows = await self._connection.execute(sa.select(phone_status.c.inputs).distinct())
             old = [text for text in rows.scalars() if text and text not in facts.current_inputs]
         return list(Conditions(self._is_sqlite, facts, old).of(wanted, sites))
@@ -133,7 +142,9 @@ class PhoneListStore:
         of_page = listed(ids, self._is_sqlite)
         query = (
             sa.select(phones, state, *(column.label(f"s_{column.name}") for column in phone_status.columns))
+            .add_columns(*(column.label(f"r_{column.name}") for column in phone_registrations.columns))
             .outerjoin(phone_status, phone_status.c.phone_id == phones.c.id)
+            .outerjoin(phone_registrations, phone_registrations.c.phone_id == phones.c.id)
             .where(phones.c.id.in_(of_page))
         )
         rows = {row.id: row for row in await self._connection.execute(query)}
@@ -142,7 +153,7 @@ class PhoneListStore:
         for row in await self._connection.execute(of_phones.order_by(lines.c.phone_id, lines.c.position)):
             line = Line(row.user, row.auth_user, "", row.display_name, row.label, row.shared)
             own.setdefault(row.phone_id, []).append(line)
-        return [_read(rows[phone_id], own.get(phone_id, ())) for phone_id in ids]
+        return [_read(rows[phone_id], own.get(phone_id, ()), facts.heard) for phone_id in ids if phone_id in rows]
 
 
 def _has_value(key: Sequence[sa.Column[Any]]) -> sa.ColumnElement[bool]:
@@ -196,7 +207,7 @@ def _place(sort: Sort, has_value: bool, row: Any) -> Place:
     return Place(sort, has_value, tuple(values))
 
 
-def _read(row: Any, own_lines: Iterable[Line]) -> Listed:
+def _read(row: Any, own_lines: Iterable[Line], heard: frozenset[str]) -> Listed:
     phone = Phone(
         id=row.id,
         name=row.name,
@@ -210,8 +221,15 @@ def _read(row: Any, own_lines: Iterable[Line]) -> Listed:
         lines=tuple(own_lines),
         line_keys=tuple(LineKey(**key) for key in row.line_keys),
         proofs=None if row.proofs is None else tuple(row.proofs),
+        logged_out=row.logged_out,
         settings={name: "***" if isinstance(value, dict) else value for name, value in row.settings.items()},
         revision=row.revision,
     )
     progress = Progress(**{name: getattr(row, f"s_{name}") for name in _PROGRESS}) if row.s_phone_id else None
-    return Listed(phone, row.state, progress)
+    return Listed(phone, row.state, progress, _registration(row, heard))
+
+
+def _registration(row: Any, heard: frozenset[str]) -> Kept | None:
+    if row.r_phone_id is None or row.r_primary_id not in heard or row.r_secondary_id not in heard | {""}:
+        return None
+    return Kept(RollUp(row.r_state, row.r_reason, row.r_primary_id, row.r_secondary_id), row.r_since)

@@ -38,6 +38,7 @@ class PhoneRows:
             "line_keys": [{name: getattr(key, name) for name in _KEY_FIELDS} for key in phone.line_keys],
             "settings": self._vault.seal_settings(phone.settings, places.phone(phone.id)),
             "proofs": None if phone.proofs is None else list(phone.proofs),
+            "logged_out": phone.logged_out,
             "revision": phone.revision,
         }
 
@@ -64,6 +65,7 @@ class PhoneRows:
             line_keys=tuple(LineKey(**key) for key in row["line_keys"]),
             settings=self._vault.open_settings(row["settings"], places.phone(row["id"])),
             proofs=None if row["proofs"] is None else tuple(row["proofs"]),
+            logged_out=row["logged_out"],
             revision=row["revision"],
         )
 

@@ -28,6 +28,11 @@ class PhoneStatusStore:
         row = (await self._connection.execute(query)).first()
         return _read(row) if row else None
 
+    async def is_shared(self, address: str) -> bool:
+        """Whether several phones were last seen at an address: then it is that of a router or a proxy."""
+        query = sa.select(phone_status.c.phone_id).where(phone_status.c.address == address).limit(2)
+        return len((await self._connection.execute(query)).all()) > 1
+
     async def shown_by(self, certificate: str) -> str:
         """The hardware ID of a phone that last proved itself with a certificate (SHA-256), empty when none did."""
         query = sa.select(phones.c.hardware_id).join(phone_status, phone_status.c.phone_id == phones.c.id)

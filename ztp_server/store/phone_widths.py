@@ -14,12 +14,13 @@ from ztp_server.store.schema import lines, phone_overrides, phones
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """The most lines and line keys that any of some phones has, and the names of all settings that one of them
-    overrides."""
+    """The most lines and line keys that any of some phones has, the names of all settings that one of them overrides,
+    and whether the user was taken off one."""
 
     lines: int
     line_keys: int
     settings: tuple[str, ...]
+    logged_out: bool
 
 
 class PhoneWidthStore:
@@ -39,4 +40,5 @@ class PhoneWidthStore:
         names = sa.select(phone_overrides.c.name).where(phone_overrides.c.phone_id.in_(these)).distinct()
         found = [(await self._connection.execute(query)).scalar() or 0 for query in (most_lines, keys)]
         settings = (await self._connection.execute(names.order_by(phone_overrides.c.name))).scalars()
-        return Widths(found[0], found[1], tuple(settings))
+        nobody = sa.select(phones.c.id).where(phones.c.id.in_(these), phones.c.logged_out).limit(1)
+        return Widths(found[0], found[1], tuple(settings), bool((await self._connection.execute(nobody)).first()))

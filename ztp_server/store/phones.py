@@ -142,7 +142,7 @@ class PhoneStore:
             raise Conflict("a phone with one of these hardware IDs exists already") from None
         for ids in _batches(back):
             await self._remember_seen(ids)
-        await record(self._connection, "phone", [phone.hardware_id for phone in new if phone.hardware_id])
+        await record(self._connection, "phone", [phone.hardware_id or phone.id for phone in new])
         return new
 
     async def replace(self, phone: Phone) -> None:
@@ -156,7 +156,8 @@ class PhoneStore:
         touched: set[str] = set()
         for batch in _batches(changed):
             before = await self._unchanged(batch)
-            touched |= {*before.values(), *(phone.hardware_id for phone in batch)}
+            touched |= {before[phone.id] or phone.id for phone in batch}
+            touched |= {phone.hardware_id or phone.id for phone in batch}
             await self._update(batch)
             replaced = [phone.id for phone in batch if phone.hardware_id != before[phone.id]]
             await self._forget_status(replaced)
@@ -167,17 +168,17 @@ class PhoneStore:
                 await self._connection.execute(sa.delete(table).where(own))
             await self._add_lines(batch)
             await self._add_overrides(batch)
-        await record(self._connection, "phone", sorted(touched - {""}))
+        await record(self._connection, "phone", sorted(touched))
 
     async def remove(self, gone: Sequence[Phone]) -> None:
         """Take phones away, all or none. Raises Stale when one has another revision by now or is gone already."""
         touched: set[str] = set()
         for batch in _batches(gone):
             before = await self._unchanged(batch)
-            touched |= set(before.values())
+            touched |= {hardware_id or phone_id for phone_id, hardware_id in before.items()}
             await drop_proofs(self._connection, before)
             await self._connection.execute(sa.delete(phones).where(phones.c.id.in_([phone.id for phone in batch])))
-        await record(self._connection, "phone", sorted(touched - {""}))
+        await record(self._connection, "phone", sorted(touched))
 
     async def _forget_status(self, replaced: Sequence[str]) -> None:
         """Another device stands for these phones now, which nobody has seen yet."""

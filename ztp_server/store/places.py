@@ -12,6 +12,10 @@ def site(site_id: str) -> str:
     return f"sites/{site_id}"
 
 
+def site_logged_out(site_id: str) -> str:
+    return f"sites/{site_id}/logged_out"
+
+
 def base_settings(base_id: str, revision: int) -> str:
     return f"base_settings/{base_id}/{revision}"
 
@@ -38,6 +42,14 @@ def upload(phone_id: str, name: str) -> str:
 
 def digest_credential(phone_id: str) -> str:
     return f"digest_credentials/{phone_id}"
+
+
+def platform(platform_id: str) -> str:
+    return f"platforms/{platform_id}"
+
+
+def platform_source(platform_id: str) -> str:
+    return f"platforms/{platform_id}/source"
 
 
 def job_order(job_id: str) -> str:

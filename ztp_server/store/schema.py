@@ -139,6 +139,7 @@ lines = sa.Table(
     column("label", sa.String(128)),
     column("shared", sa.Boolean, server_default=sa.false()),
     sa.Index("ix_lines_user", "user", "phone_id"),
+    sa.Index("ix_lines_auth_user", "auth_user", "phone_id"),
 )
 
 user_lines = sa.Table(
@@ -147,7 +148,7 @@ user_lines = sa.Table(
     column("user_id", sa.String(64), sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     column("position", sa.Integer, primary_key=True, autoincrement=False),
     column("user", sa.String(128), index=True),
-    column("auth_user", sa.String(128)),
+    column("auth_user", sa.String(128), index=True),
     column("password", sa.Text),
     column("display_name", sa.String(128)),
     column("label", sa.String(128)),

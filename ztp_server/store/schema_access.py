@@ -91,6 +91,8 @@ job_items = sa.Table(
     column("state", sa.String(16)),
     column("detail", sa.Text),
     column("undo", sa.Text),
+    # What became of telling a phone something; NULL: it was told nothing.
+    sa.Column("told", sa.JSON(none_as_null=True)),
     sa.Index("ix_job_items_state", "job_id", "state", "position"),
 )
 

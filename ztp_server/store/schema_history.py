@@ -75,6 +75,7 @@ phone_status = sa.Table(
     sa.Index("ix_phone_status_phone_id", "phone_id", "phone_revision"),
     sa.Index("ix_phone_status_last_at", "last_at", "phone_id"),
     sa.Index("ix_phone_status_firmware", "firmware", "phone_id"),
+    sa.Index("ix_phone_status_address", "address"),
     sqlite_with_rowid=False,
 )
 

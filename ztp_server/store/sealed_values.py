@@ -23,6 +23,7 @@ from ztp_server.store.schema import (
     user_lines,
 )
 from ztp_server.store.schema_access import idempotency_keys, job_files, job_items, jobs
+from ztp_server.store.schema_sip import platforms
 from ztp_server.store.schema_trust import digest_credentials
 from ztp_server.store.vault import Vault
 
@@ -54,6 +55,7 @@ class SealedColumn:
 # Every one of them: a test looks through all tables for a sealed value that stands anywhere else.
 SEALED: Sequence[SealedColumn] = (
     SealedColumn(sites.c.settings, "settings", lambda row: places.site(row.id)),
+    SealedColumn(sites.c.logged_out, "settings", lambda row: places.site_logged_out(row.id)),
     SealedColumn(
         base_settings_revisions.c.settings,
         "settings",
@@ -65,6 +67,8 @@ SEALED: Sequence[SealedColumn] = (
     SealedColumn(removed_phones.c.record, "text", lambda row: places.removed_phone(row.id)),
     SealedColumn(uploads.c.body, "bytes", lambda row: places.upload(row.phone_id, row.name), batch=8),
     SealedColumn(digest_credentials.c.password, "text", lambda row: places.digest_credential(row.phone_id)),
+    SealedColumn(platforms.c.password, "text", lambda row: places.platform(row.id)),
+    SealedColumn(platforms.c.source_password, "text", lambda row: places.platform_source(row.id)),
     SealedColumn(jobs.c.order, "whole", lambda row: places.job_order(row.id), batch=20),
     SealedColumn(job_items.c.undo, "text", lambda row: places.job_undo(row.job_id, row.position)),
     SealedColumn(job_files.c.body, "text", lambda row: places.job_file(row.job_id, row.part), batch=8),

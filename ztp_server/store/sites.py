@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.domain.logged_out import LoggedOut
+from ztp_server.domain.phone import Line
 from ztp_server.domain.site import Site
+from ztp_server.domain.text import is_unreadable
 from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store import places
 from ztp_server.store.changes import record
@@ -69,6 +74,7 @@ class SiteStore:
             "civic_address": dict(site.civic_address),
             "webrtc_url": site.webrtc_url,
             "ice_servers": list(site.ice_servers),
+            "logged_out": self._vault.seal_settings(_flat(site.logged_out), places.site_logged_out(site.id)),
         }
 
 
@@ -84,5 +90,26 @@ def _read(row: Any, vault: Vault) -> Site:
         civic_address=row["civic_address"],
         webrtc_url=row["webrtc_url"],
         ice_servers=tuple(row["ice_servers"]),
+        logged_out=_profile(vault.open_settings(row["logged_out"], places.site_logged_out(site_id))),
         revision=row["revision"],
     )
+
+
+# How the fields of a line stand among the settings of a profile; no setting is called so, so all of them are sealed.
+_LINE = "line."
+
+
+def _flat(profile: LoggedOut) -> dict[str, Any]:
+    line = {f"{_LINE}{name}": value for name, value in asdict(profile.line).items()} if profile.line else {}
+    # A switch is no secret and no text: it is written as one.
+    return {**profile.settings, **{name: str(value or "") for name, value in line.items()}}
+
+
+def _profile(values: Mapping[str, Any]) -> LoggedOut:
+    line = {name.removeprefix(_LINE): value for name, value in values.items() if name.startswith(_LINE)}
+    settings = {name: value for name, value in values.items() if not name.startswith(_LINE)}
+    if not line:
+        return LoggedOut(settings)
+    # Of a line that does not open no file is made, whichever part of it that is.
+    password = next(filter(is_unreadable, line.values()), line["password"])
+    return LoggedOut(settings, Line(**{**line, "password": password, "shared": bool(line["shared"])}))

@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ztp_server.domain.phone import holder_of
 from ztp_server.errors import Damaged
 from ztp_server.store import places
-from ztp_server.store.schema import changes, phones
+from ztp_server.store.schema import changes, lines, phones
 from ztp_server.store.schema_trust import digest_credentials, phone_tokens
 from ztp_server.store.vault import Vault
 
@@ -19,7 +20,7 @@ from ztp_server.store.vault import Vault
 @dataclass(frozen=True, slots=True)
 class StandingProof:
     """Of one managed phone: `proofs` are those that count (None: those of its site), `steady` is the hash of its
-    steady token. A password that does not open is empty."""
+    steady token, `holder` who is on it (`Phone.holder`). A password that does not open is empty."""
 
     hardware_id: str
     phone_id: str
@@ -29,6 +30,7 @@ class StandingProof:
     steady: str
     digest_user: str
     digest_password: str = field(repr=False)
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class StandingProofStore:
         return StandingProof(
             *(found["hardware_id"], found["id"], found["model"], found["site_id"], proofs),
             *(found["hash"] or "", (password and found["user"]) or "", password),
+            holder_of(found["user_id"] or "", logged_out=found["logged_out"], has_lines=found["has_lines"]),
         )
 
 
@@ -80,6 +83,7 @@ _STANDING = (
     sa.select(
         *(phones.c.hardware_id, phones.c.id, phones.c.model, phones.c.site_id, phones.c.proofs),
         *(phone_tokens.c.hash, digest_credentials.c.user, digest_credentials.c.password),
+        *(phones.c.user_id, phones.c.logged_out, sa.exists().where(lines.c.phone_id == phones.c.id).label("has_lines")),
     )
     .outerjoin(phone_tokens, _STEADY)
     .outerjoin(digest_credentials, digest_credentials.c.phone_id == phones.c.id)

@@ -39,6 +39,11 @@ class UploadStore:
         except zlib.error:
             raise StoreUnavailable(f"{places.upload(phone_id, name)}: damaged, or of another kind") from None
 
+    async def has(self, phone_id: str, name: str) -> bool:
+        """Whether something of that name is kept, of either kind."""
+        query = sa.select(uploads.c.size).where(uploads.c.phone_id == phone_id, uploads.c.name == name)
+        return (await self._connection.execute(query)).first() is not None
+
     async def put(self, phone_id: str, name: str, body: bytes, size: int) -> bool:
         """Keep a file instead of the one of that name; returns whether there was none. `body` is packed with zlib,
         `size` what it was before. Raises NotFound when the phone was removed meanwhile."""

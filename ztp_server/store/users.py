@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,10 +14,18 @@ from ztp_server.domain.user import User
 from ztp_server.errors import Conflict, NotFound, Stale
 from ztp_server.store import places
 from ztp_server.store.phone_rows import name_key
-from ztp_server.store.schema import phones, user_lines, users
+from ztp_server.store.schema import lines, phones, user_lines, users
 from ztp_server.store.vault import Vault
 
 _BATCH = 1000
+
+
+class OnPhone(NamedTuple):
+    """A user who is logged in on a phone; `is_fixed` when that has lines of its own."""
+
+    user: str
+    phone_id: str
+    is_fixed: bool
 
 
 class UserStore:
@@ -42,13 +50,20 @@ class UserStore:
             query = query.where(sa.or_(*(column.like(pattern, escape="\\") for column in columns)))
         return await self._select(query)
 
-    async def phones(self, user_id: str, sites: frozenset[str] | None, most: int) -> list[dict[str, str]]:
-        """The first phones (`id`, `hardware_id`, `name`) that belong to a user, at some sites or (None) anywhere."""
-        query = sa.select(phones.c.id, phones.c.hardware_id, phones.c.name).where(phones.c.user_id == user_id)
+    async def phones(self, user_id: str, sites: frozenset[str] | None, most: int) -> list[dict[str, Any]]:
+        """The first phones (`id`, `hardware_id`, `name`) that belong to a user, at some sites or (None) anywhere, and
+        whether they are `logged_in` there (None: nobody logs in on such a phone)."""
+        own = phones.c
+        query = sa.select(own.id, own.hardware_id, own.name, own.category, own.logged_out)
+        query = query.where(own.user_id == user_id)
         if sites is not None:
             query = query.where(phones.c.site_id.in_(sites))
         rows = await self._connection.execute(query.order_by(phones.c.id).limit(most))
-        return [{"id": row.id, "hardware_id": row.hardware_id or "", "name": row.name} for row in rows]
+        return [
+            {"id": row.id, "hardware_id": row.hardware_id or "", "name": row.name}
+            | {"logged_in": None if row.category != "managed" else not row.logged_out}
+            for row in rows
+        ]
 
     async def phone_count(self, user_id: str) -> int:
         """How many phones belong to a user."""
@@ -66,6 +81,22 @@ class UserStore:
         for start in range(0, len(user_ids), _BATCH):
             query = sa.select(users.c.id, users.c.extension).where(users.c.id.in_(user_ids[start : start + _BATCH]))
             found |= {row.id: row.extension for row in await self._connection.execute(query)}
+        return found
+
+    async def lines_of(self, user_ids: Collection[str]) -> dict[str, tuple[Line, ...]]:
+        """The lines of those of these users that have some."""
+        found = await self._lines(list(user_ids)) if user_ids else {}
+        return {user_id: tuple(own) for user_id, own in found.items()}
+
+    async def logged_in(self, user_ids: Collection[str]) -> list[OnPhone]:
+        """The managed phones on which some users are logged in."""
+        own_line = sa.exists().where(lines.c.phone_id == phones.c.id).label("has_lines")
+        query = sa.select(phones.c.user_id, phones.c.id, own_line).order_by(phones.c.id)
+        query = query.where(phones.c.category == "managed", sa.not_(phones.c.logged_out))
+        wanted, found = sorted(user_ids), list[OnPhone]()
+        for start in range(0, len(wanted), _BATCH):
+            batch = query.where(phones.c.user_id.in_(wanted[start : start + _BATCH]))
+            found += [OnPhone(*row) for row in await self._connection.execute(batch)]
         return found
 
     async def add(self, user: User) -> User:
