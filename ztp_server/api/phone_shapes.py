@@ -76,9 +76,9 @@ class StatusRecord(Answer):
 
 class PhoneRecord(Answer):
     """A phone. What its category has not is null or empty; `settings` are its overrides, secrets as `***`;
-    `standalone` is what holds for it, inherited or its own. One that is `logged_out` has what its site has for phones on
-    which nobody is logged in. `proofs` are those that count for it alone, none of them
-    for a phone that is blocked; null: those of its site."""
+    `standalone` is what holds for it, inherited or its own. One that is `logged_out` has what its site has for phones
+    on which nobody is logged in. `proofs` are those that count for it alone, none of them for a phone that is blocked;
+    null: those of its site."""
 
     id: str
     name: str
