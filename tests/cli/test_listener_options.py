@@ -22,6 +22,12 @@ HEADER = ("--proxy-certificates", "X-Client-Certificate")
 PROBE = ("--proxy-probe", "https://ztp.example.net/")
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loggers keep what they were set up with for as long as the process: that of all other tests here."""
+    monkeypatch.setattr("ztp_server.log.set_up", lambda **_how: None)
+
+
 def serve(tmp_path: Path, *arguments: str, fails: Exception | None = None) -> tuple[int, str, ServeOptions | None]:
     """Exit code, what it complains of, and the options that a server would have been started with."""
     given: list[ServeOptions] = []
