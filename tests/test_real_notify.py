@@ -72,7 +72,8 @@ async def test_linphone_acknowledges_and_baresip_knows_no_such_thing(
             await session.platforms.edit(replace(platform, ca=""))
         stranger = Messenger(services.store, services.templates, services.address, services.platform_agents)
         sent = await _tell(stranger, linphone, "resync")
-        assert not sent.reached and sent.detail.startswith("tls_failed"), sent
+        assert not sent.reached and sent.detail.startswith("platform pbx, tls:"), sent
+        assert ": TLS fails: " in sent.detail and sent.detail.endswith(": see ztp platform check pbx"), sent
 
 
 async def _tell(messenger: Messenger, phone: Phone, action: Action) -> Sent:

@@ -98,8 +98,12 @@ CASES = [
     Case("audiocodes-320hd", {}, "resync", "check-sync", [], False, False, "no final answer"),
     Case("linphone-cli", {}, "restart", "check-sync;reboot=true", ["200 OK"], True, True, "200 OK"),
     Case("audiocodes-405hd", {}, "resync", "check-sync", ["503 Busy"], False, False, "back in 9 s", "Retry-After: 9"),
-    Case("vvx-411", {}, "resync", "check-sync", ["407 Who", "200 OK"], True, True, "200 OK", login="platform"),
-    Case("vvx-411", {}, "resync", "check-sync", ["401 Who", "200 OK"], True, True, "200 OK", login="platform"),
+    Case(
+        "vvx-411", {}, "resync", "check-sync", ["407 Who", "407 Who", "200 OK"], True, True, "200 OK", login="platform"
+    ),
+    Case(
+        "vvx-411", {}, "resync", "check-sync", ["401 Who", "401 Who", "200 OK"], True, True, "200 OK", login="platform"
+    ),
     Case("vvx-411", {}, "resync", "check-sync", ["401 Who", "200 OK"], True, True, "200 OK", login="line"),
 ]
 
@@ -114,7 +118,9 @@ def scenario(case: Case) -> str:
         if asking:
             headers += f'{asking}: Digest realm="phone", nonce="4711", algorithm=MD5\n    '
         parts.append(ANSWER.format(status=status, headers=headers))
-        if asking and number + 1 < len(case.answers):
+        if asking and number + 2 < len(case.answers):  # it is asked by itself what login it wants
+            parts.append(EVENT.format(event=case.event, verify="", checked=""))
+        elif asking and number + 1 < len(case.answers):
             verify = (VERIFY if code == "401" else VERIFY_PROXY).format(user=user, password=password)
             parts.append(EVENT.format(event=case.event, verify=verify, checked=CHECKED if code == "401" else ""))
     names = "event,valid" if case.login else "event"

@@ -56,3 +56,12 @@ def test_a_permission_that_is_named_is_one() -> None:
     named = {name for noun in NOUNS for row in noun.operations for name in row.permissions}
 
     assert named <= set(PERMISSIONS)
+
+
+def test_a_stream_is_described_event_by_event_and_has_no_etag() -> None:
+    answer = openapi()["paths"]["/api/v1/phones/status/stream"]["get"]["responses"]["200"]
+
+    event = answer["content"]["text/event-stream"]["schema"]
+    assert set(event["properties"]) == {"event", "id", "data", "retry"}
+    assert event["properties"]["data"]["type"] == "string"
+    assert "ETag" not in answer.get("headers", {})

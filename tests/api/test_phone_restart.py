@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Rest
-from tests.conftest import HD400, OTHER_VVX, VVX
+from tests.conftest import ADMIN, HD400, OTHER_VVX, VVX
 from tests.services.told_phones import UNSUPPORTED, Messages, add_phones, told_by
+from ztp_server.domain.account import RoleGrant
 
 ONES = {"ids": [VVX, OTHER_VVX]}
 FAST = {"rate": 50, "follow": 0}
 
 
 @pytest.fixture
-def messages(rest: Rest) -> Messages:
+async def messages(rest: Rest) -> Messages:
+    # A job is done for who can still ask for it.
+    await rest.services.tokens.create(ADMIN, "admin", [RoleGrant("admin")])
     return told_by(rest.services, Messages())
 
 

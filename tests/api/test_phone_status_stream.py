@@ -14,6 +14,7 @@ import pytest
 from tests.api.conftest import Rest
 from tests.conftest import ADMIN, HOSTILE_NAME, OTHER_VVX, VVX, sample_phone
 from tests.services.registering import add_platform, everything, hurry, listening, registered, told
+from ztp_server.domain.account import RoleGrant
 from ztp_server.services import status_feed
 from ztp_server.services.status_changes import News, StatusChanges
 
@@ -142,3 +143,24 @@ async def test_a_stream_ends_after_a_while_so_that_whoever_follows_shows_they_st
     async with _following(rest) as stream:
         assert (await stream.next()).kind == "ready"  # type: ignore[union-attr]
         assert await stream.next() is None
+
+
+async def test_a_stream_ends_with_the_token_it_was_opened_with_before_more_is_told(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_feed, "_TRUSTED_SECONDS", 0.0)
+    monkeypatch.setattr(status_feed, "BEAT_SECONDS", 0.05)
+    services = rest.services
+    text, token = await services.tokens.create(ADMIN, "board", [RoleGrant("viewer", "")])
+    again, _ = await services.tokens.create(ADMIN, "other", [RoleGrant("viewer", "")])
+    boards = [await services.tokens.authenticate(one, "") for one in (text, again)]
+    assert all(boards)
+    revoked, other = [await services.status_feed.follow(who) for who in boards if who]
+    for following in (revoked, other):
+        assert (await anext(following)) and await anext(following) is None  # a beat, as it is good
+    await services.tokens.revoke(ADMIN, token.id)
+    assert [told async for told in revoked if told] == []
+    # One that is good for another site from now on is to be opened anew as well.
+    async with services.store.write() as session:
+        await session.roles.give(f"token:{boards[1].token}", [RoleGrant("viewer", "madrid")])  # type: ignore[union-attr]
+    assert [told async for told in other if told] == []

@@ -82,7 +82,7 @@ def test_lists_of_phones_are_filtered_ordered_and_cut(office: Done) -> None:
 def test_lists_for_people_name_what_there_is(office: Done) -> None:
     assert office("site", "list").split("\t")[:2] == ["madrid", "Madrid"]
     assert office("base-settings", "list") == "vvx-standard\tvvx-standard\tvvx-411\t1\n"
-    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\tnever_seen\tnever_seen\n"
+    assert office("phone", "list") == f"{MAC}\tReception\tvvx-411\tmadrid\tvvx-standard\t1001\tnever_seen\tunknown\n"
 
 
 def test_a_name_cannot_move_the_cursor_of_a_list(office: Done) -> None:

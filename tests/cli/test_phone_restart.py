@@ -65,6 +65,7 @@ def test_a_dry_run_tells_nobody(ztp: Ztp, data: Path, told: dict[str, Sent]) -> 
     assert lines[3].startswith(f"refused: {HD400} ") and lines[3].endswith("it has no way\\n to be told")
     shown = json.loads(ztp("phone", "restart", "--filter", "name=*", "--dry-run", "--json").out)
     assert shown["ways"] == {"check-sync": 2} and VVX not in told
+    assert ztp("phone", "restart", "--filter", "name=nobody", "--dry-run").out == "no phone fits\n"
 
 
 def test_more_than_fifty_take_their_number(ztp: Ztp, data: Path, told: dict[str, Sent]) -> None:

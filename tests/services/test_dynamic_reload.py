@@ -18,7 +18,7 @@ from ztp_server.domain.job import Job
 from ztp_server.domain.phone import Line
 from ztp_server.domain.platform import Platform
 from ztp_server.domain.request import PhoneRequest
-from ztp_server.services import dynamic_reload
+from ztp_server.services import dynamic_reload, paced_run
 from ztp_server.services.dynamic_reload import ACTOR, DynamicReload
 
 Start = Callable[..., Awaitable[World]]
@@ -124,6 +124,41 @@ async def test_what_was_told_is_not_told_again_with_the_next_change(office: Offi
     await told(office)
     await office.services.phones.edit(ADMIN, HD400, {}, {"rtp_port_start": 5000})
     await told(office, HD400)
+
+
+async def test_who_waits_to_be_told_is_in_no_second_job(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved again and again, faster than phones are told: nobody waits in many jobs, and is told by the one."""
+    monkeypatch.setattr(dynamic_reload, "PER_SECOND", 0.1)
+    monkeypatch.setattr(paced_run, "_LOOK_AT", 1)
+    services, messages = office.services, office.messages
+    messages.held = asyncio.Event()  # of three phones one is being told, and one is claimed
+
+    async def begun() -> int:
+        found = [await services.jobs.items(ADMIN, job.id) for job in await services.jobs.page(ADMIN)]
+        return sum(item.state != "pending" for items in found for item in items)
+
+    for number in (1, 2, 3):
+        await services.sites.edit(ADMIN, "madrid", None, {"sip_server": f"{number}.example.net"})
+        await office.look()
+        await office.look(dynamic_reload.QUIET_SECONDS + 0.1)
+        assert len(await services.jobs.page(ADMIN)) == number
+        await until(lambda number=number: _holds(begun, 2 * number))
+    first, *later = [await services.jobs.items(ADMIN, job.id) for job in reversed(await services.jobs.page(ADMIN))]
+    (waiting,) = [item.subject for item in first if item.state == "pending"]
+    assert [len(items) for items in later] == [2, 2]
+    assert waiting not in {item.subject for items in later for item in items}
+    # When nothing waits any more, the next change is about all of them again.
+    for job in await services.jobs.page(ADMIN):
+        await services.jobs.stop(ADMIN, job.id)
+    messages.held.set()
+    await services.sites.edit(ADMIN, "madrid", None, {"sip_server": "4.example.net"})
+    await office.look()
+    await office.look(dynamic_reload.QUIET_SECONDS + 0.1)
+    assert (await services.jobs.page(ADMIN))[0].total == 3
+
+
+async def _holds(count: Callable[[], Awaitable[int]], expected: int) -> bool:
+    return await count() == expected
 
 
 async def test_who_is_not_to_be_told_is_not(office: Office) -> None:

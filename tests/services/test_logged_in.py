@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.conftest import ADMIN, HD400, HOSTILE_NAME, HOSTILE_PASSWORD, OTHER_VVX, VVX, sample_phone
+from tests.services.told_phones import Messages, told_by, until
 from ztp_server.domain.access import ROLES, Actor, Grant
 from ztp_server.domain.line_key import LineKey
 from ztp_server.domain.phone import Line, Phone
@@ -159,6 +162,20 @@ async def test_who_may_only_restart_phones_logs_out_and_not_in(desks: Services) 
     await desks.sites.add(ADMIN, "oslo", "", {"sip_server": "sip.example.net"})
     operator = Actor("token:night", (Grant(ROLES["operator"], "madrid"),))
     editor = Actor("token:day", (Grant(ROLES["editor"], "madrid"),))
+    # Of a user's passwords whoever is believed to be the phone gets to know.
+    for lend in (
+        desks.logged_in.log_in(editor, DESK, "ana"),
+        desks.phones.edit(editor, DESK, {"user": "ana"}, {}),
+        desks.phones.add(editor, replace(await phone(desks, DESK), hardware_id="0004f2999999", user="ana", id="")),
+    ):
+        with pytest.raises(Forbidden, match="phones:approve"):
+            await lend
+    new = "hardware_id,name,model,site,base_settings,user\n0004f2999999,New,vvx-411,madrid,vvx-standard,ana\n"
+    for text in (f"hardware_id,user\n{DESK},ana\n", new):
+        report = await desks.phone_import.run(editor, [text.encode()], "upsert", partial=True)
+        assert "phones:approve" in report.problems[0]
+    assert (await phone(desks, DESK)).user == ""
+    editor = Actor("token:day", (Grant(ROLES["editor"] | {"phones:approve"}, "madrid"),))
     await desks.logged_in.log_in(editor, DESK, "ana")
     await desks.logged_in.log_out(operator, DESK)
     with pytest.raises(Forbidden):
@@ -378,5 +395,48 @@ async def test_a_phone_is_asked_to_fetch_its_files_as_who_was_on_it(desks: Servi
     await desks.logged_in.log_out(ADMIN, DESK)
     await desks.logged_in.log_in(ADMIN, DESK, "ana")
     await desks.logged_in.log_in(ADMIN, SECOND_DESK, "ana")
-    newest, *earlier = await desks.jobs.page(ADMIN)
-    assert len(earlier) == 2 and newest.total == 2 and newest.order["were"] == {desk.id: "ana"}
+    # Nobody began with the first job: it is the one for all of it, with each phone once.
+    (job,) = await desks.jobs.page(ADMIN)
+    second = await phone(desks, SECOND_DESK)
+    assert job.total == 2 and job.order["were"] == {desk.id: "ana"}
+    assert [item.subject for item in await desks.jobs.items(ADMIN, job.id)] == [desk.id, second.id]
+    # One that was begun, or is somebody else's, is left alone.
+    async with desks.store.write() as session:
+        await session.jobs.take(job.id, "another", 10)
+    await desks.logged_in.log_out(ADMIN, SECOND_DESK)
+    await desks.logged_in.log_in(Actor.trusted("local:bob"), DESK, "bob")
+    assert [(each.total, each.who.name) for each in await desks.jobs.page(ADMIN)][:2] == [
+        (1, "local:bob"), (1, ADMIN.name)
+    ]  # fmt: skip
+
+
+async def test_many_that_are_logged_out_are_asked_by_few_jobs(desks: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ztp_server.services.job_runner.STEP", 1)
+    await desks.platforms.add(ADMIN, "pbx", "", {"domains": "sip.example.net", "address": "udp:127.0.0.1:5999"})
+    for mac, user in ((DESK, "ana"), (VVX, "bob"), (OTHER_VVX, "bob"), (HD400, "bob")):
+        await desks.phones.edit(ADMIN, mac, {"user": user}, {})
+    monkeypatch.setattr("ztp_server.services.logged_in.MOST_TOGETHER", 3)
+    job = await desks.logged_in.log_out_many(ADMIN, Selection((DESK, VVX, OTHER_VVX, HD400)), "night", run_here=True)
+    assert (await desks.job_runner.run(job.id)).summary == {"done": 4}
+    asked = [each for each in await desks.jobs.page(ADMIN) if each.kind == "phones.resync"]
+    assert [each.total for each in asked] == [1, 3]
+    subjects = [item.subject for each in asked for item in await desks.jobs.items(ADMIN, each.id)]
+    assert sorted(subjects) == sorted([(await phone(desks, mac)).id for mac in (DESK, VVX, OTHER_VVX, HD400)])
+    assert [item.position for item in await desks.jobs.items(ADMIN, asked[1].id)] == [1, 2, 3]
+
+
+async def test_a_phone_hears_of_who_logs_in_right_after_somebody_was_logged_out(desks: Services) -> None:
+    messages = told_by(desks, Messages())
+    await desks.logged_in.log_in(ADMIN, DESK, "ana")
+    await desks.platforms.add(ADMIN, "pbx", "", {"domains": "sip.example.net", "address": "udp:127.0.0.1:5999"})
+    for change in (desks.logged_in.log_out(ADMIN, DESK), desks.logged_in.log_in(ADMIN, DESK, "bob")):
+        await change
+        job = (await desks.jobs.page(ADMIN))[0]
+        running = asyncio.create_task(desks.job_runner.run(job.id))
+        await until(lambda: messages.sent)
+        await desks.jobs.stop(ADMIN, job.id)
+        await running
+        assert messages.sent == messages.news == [DESK]
+        messages.sent.clear()
+        messages.news.clear()
+    assert len(await desks.jobs.page(ADMIN)) == 2

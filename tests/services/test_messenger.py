@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -149,10 +150,42 @@ async def test_the_platform_is_shown_its_own_login_and_never_a_line_of_a_phone(o
     asked = await office.tell()
     heard = await office.platform.next("NOTIFY")
     heard.reply("407 Proxy Authentication Required", 'Proxy-Authenticate: Digest realm="pbx", nonce="n1"')
+    own = await office.platform.next("NOTIFY")
+    assert own.first == "NOTIFY sip:sip.example.net SIP/2.0" and "proxy-authorization" not in own.headers
+    own.reply("407 Proxy Authentication Required", 'Proxy-Authenticate: Digest realm="pbx", nonce="n2"')
     again = await office.platform.next("NOTIFY")
+    assert again.first == heard.first and 'nonce="n2"' in again["Proxy-Authorization"]
     assert 'username="ztp"' in again["Proxy-Authorization"] and "auth" not in again["Proxy-Authorization"]
     again.reply("200 OK")
     assert (await soon(asked)).ok
+
+
+async def test_a_phone_behind_the_platform_is_not_shown_the_platforms_login(office: Office) -> None:
+    # As a hostile phone would ask, in the platform's own words; the platform itself asks for nothing, or otherwise.
+    asks = {"401 Who": 'WWW-Authenticate: Digest realm="pbx", nonce="chosen"',
+            "407 Who": 'Proxy-Authenticate: Digest realm="pbx", nonce="chosen"'}  # fmt: skip
+    for status, header in asks.items():
+        for own, said in (
+            ("484 Address Incomplete", ""),
+            ("200 OK", ""),
+            *((o, h) for o, h in asks.items() if o != status),
+        ):
+            asked = await office.tell()
+            (await office.platform.next("NOTIFY")).reply(status, header)
+            question = await office.platform.next("NOTIFY")
+            assert question.first == "NOTIFY sip:sip.example.net SIP/2.0"
+            question.reply(own, *([said] if said else []))
+            sent = await soon(asked)
+            assert (sent.ok, sent.code) == (False, int(status[:3])) and office.platform.heard.empty(), (status, own)
+
+    # One that asks again, once the platform has what it asked for.
+    asked = await office.tell()
+    for _ in range(2):
+        (await office.platform.next("NOTIFY")).reply("407 Who", 'Proxy-Authenticate: Digest realm="pbx", nonce="own"')
+    again = await office.platform.next("NOTIFY")
+    assert 'nonce="own"' in again["Proxy-Authorization"]
+    again.reply("401 Who", 'WWW-Authenticate: Digest realm="pbx", nonce="chosen", stale=true')
+    assert (await soon(asked)).code == 401 and office.platform.heard.empty()
 
 
 async def test_a_phone_that_asks_is_shown_the_account_of_its_line_at_its_registered_contact_alone(
@@ -209,7 +242,11 @@ async def test_lost_datagrams_are_sent_again_and_silence_has_an_end(office: Offi
     await office.platform.next("NOTIFY")
     clock.advance(33)
     sent = await soon(silent)
-    assert (sent.ok, sent.reached) == (False, False) and "no final answer within 32 s" in sent.detail
+    assert (sent.ok, sent.reached) == (False, False)
+    assert re.fullmatch(
+        r"platform pbx, udp:127\.0\.0\.1:\d+: no answer: no final answer within 32 s: see ztp platform check pbx",
+        sent.detail,
+    )
 
 
 async def test_garbage_is_no_answer_and_breaks_nothing(office: Office, agents: Agents) -> None:

@@ -191,6 +191,8 @@ CONTACTS: list[tuple[Contact, Destination | None]] = [
     (Contact("sip:x@10.0.0.7>\r\nVia: x"), None),
     (Contact(f"sip:{'a' * 600}@10.0.0.7"), None),
     (Contact("sip:1001@999.1.1.1"), None),
+    (Contact("sip:1001@127.0.0.1:6379;transport=tcp"), None),
+    (Contact("sips:1001@[::ffff:127.0.0.1]:443"), None),
     (Contact(""), None),
 ]
 
@@ -218,6 +220,22 @@ async def test_straight_to_a_phone_goes_only_where_that_is_allowed_and_with_the_
             ]
 
 
+async def test_a_contact_that_may_be_of_another_domains_user_is_told_nothing_and_shown_no_account(
+    services: Services,
+) -> None:
+    platform = await make_platform(services, direct=True, address="")
+    phone = await make_phone(services, "vvx-411", address="10.0.0.1")
+    await register(services, "1001", Contact("sip:1001@10.0.0.7"), domain="")
+    places = []
+    for domains in (("sip.example.net",), ("sip.example.net", "other.example.net")):
+        async with services.store.write() as session:
+            platform = await session.platforms.edit(replace(platform, domains=domains))
+        (straight,) = (await plan(services, phone)).tries
+        assert isinstance(straight, SipTry)
+        places.append((straight.road.destination, bool(straight.road.credentials)))
+    assert places == [(Destination("10.0.0.7"), True), (Destination("10.0.0.1"), False)]
+
+
 async def test_without_an_address_of_the_platform_phones_are_told_straight_if_that_is_allowed(
     services: Services,
 ) -> None:
@@ -235,6 +253,41 @@ async def test_a_phone_that_was_logged_out_is_told_by_the_line_that_is_still_reg
     await register(services, "1001", Contact("sip:1001@10.0.0.7"))
     made = await plan(services, replace(phone, logged_out=True))
     assert [one.road.target for one in made.tries if isinstance(one, SipTry)] == ["sip:1001@sip.example.net"]
+
+
+async def test_a_line_that_is_registered_at_fewer_places_counts_before_one_that_other_phones_share(
+    services: Services,
+) -> None:
+    await make_platform(services)
+    lines = [Line("2000", "2000", "x"), Line("1001", "1001", "x"), Line("1002", "1002", "x")]
+    phone = await make_phone(services, "vvx-411", lines=lines)
+    await register(services, "2000", Contact("sip:2000@10.0.0.7"), Contact("sip:2000@10.0.0.8"))
+    for user in ("1001", "1002"):
+        await register(services, user, Contact(f"sip:{user}@10.0.0.7"))
+    made = await plan(services, phone)
+    assert [one.road.target for one in made.tries if isinstance(one, SipTry)] == ["sip:1001@sip.example.net"]
+
+
+async def test_no_neighbour_is_restarted_who_has_the_same_line(services: Services) -> None:
+    platform = await make_platform(services)
+    phone = await make_phone(services, "linphone-cli", address="10.0.0.8", firmware="5.1")
+    own, left_behind = Contact("sip:1001@10.0.0.8:5062"), Contact("sip:1001@10.0.0.8:5060")
+    await register(services, "1001", left_behind, own)
+    assert (await plan(services, phone, "restart")).tries
+    await register(services, "1001", Contact("sip:1001@10.0.0.7"), own)
+    said = await refusal(services, phone, "restart")
+    assert "its line is registered at 2 addresses, and all who are there would restart" in said
+    # Who has nothing new does nothing: all of them may look.
+    assert len((await plan(services, phone, "resync")).tries) == 1
+
+    async with services.store.write() as session:
+        platform = await session.platforms.edit(replace(platform, direct=True))
+    (straight,) = (await plan(services, phone, "restart")).tries
+    assert isinstance(straight, SipTry) and straight.road.destination == Destination("10.0.0.8", 5062)
+    reboots = await make_phone(services, "vvx-411", REBOOTS, number=2, lines=[Line("1001", "1001", "x")])
+    async with services.store.write() as session:
+        await session.platforms.edit(replace(platform, direct=False))
+    assert "all who are there would restart" in await refusal(services, reboots)
 
 
 async def test_the_secondary_server_counts_where_the_primary_is_no_platform_of_ours(services: Services) -> None:

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 
 from tests.conftest import ADMIN, HD400, OTHER_VVX, VVX
 from tests.services.told_phones import PATIENCE, Messages, add_phones, fetches, items, named, told_by, until
+from ztp_server.domain.access import Actor
+from ztp_server.domain.account import RoleGrant
 from ztp_server.domain.job import Job
 from ztp_server.errors import StoreUnavailable
-from ztp_server.services.job_runner import JobRunner
+from ztp_server.services.job_runner import PACED_AT_ONCE, PACED_OF_ONE, JobRunner
 from ztp_server.services.opening import Services
 from ztp_server.services.pace import Pace, Places
 from ztp_server.services.phone_selection import Selection, parse_selection
@@ -146,6 +148,26 @@ async def test_the_first_phones_of_a_job_do_not_wait_for_those_of_another(office
     await asyncio.gather(server, return_exceptions=True)
 
 
+async def test_nobody_takes_all_the_places_with_many_jobs(office: Services, messages: Messages) -> None:
+    macs = await add_phones(office, PACED_AT_ONCE)
+    messages.held = asyncio.Event()  # nobody answers
+    for mac in macs:
+        await office.restarts.tell_many(ADMIN, "restart", named(mac), FAST)
+    await office.restarts.tell_many(Actor.trusted("local:bob"), "resync", named(VVX), FAST)
+    server = asyncio.create_task(office.job_runner.run_forever())
+    await until(lambda: VVX in messages.sent)
+    assert len(office.job_runner._running) == PACED_OF_ONE + 1
+    messages.held.set()
+
+    async def have_ended() -> bool:
+        return all(found.ended for found in await office.jobs.page(ADMIN))
+
+    await until(have_ended)
+    assert sorted(messages.sent) == sorted([*macs, VVX])
+    server.cancel()
+    await asyncio.gather(server, return_exceptions=True)
+
+
 async def test_a_site_is_never_told_all_at_once(office: Services, messages: Messages) -> None:
     """Of thirty phones, three are under way; of the others at small sites, one."""
     await office.sites.add(ADMIN, "oslo", "Oslo", {})
@@ -161,18 +183,32 @@ async def test_a_site_is_never_told_all_at_once(office: Services, messages: Mess
     assert messages.most_under_way == {"madrid": 3, "oslo": 1}
 
 
-async def test_a_phone_that_restarts_holds_its_place_until_it_is_seen(office: Services, messages: Messages) -> None:
-    job = await office.restarts.tell_many(ADMIN, "restart", named(VVX, OTHER_VVX), replace(FAST, follow=600))
+@pytest.mark.parametrize("action", ["restart", "resync"])  # which costs phones their calls here: it restarts them
+async def test_a_phone_that_restarts_holds_its_place_until_it_is_seen(
+    office: Services, messages: Messages, action: Any
+) -> None:
+    job = await office.restarts.tell_many(ADMIN, action, named(VVX, OTHER_VVX), replace(FAST, follow=600))
     running = asyncio.create_task(office.job_runner.run(job.id))
     await asyncio.wait_for(messages.heard.wait(), PATIENCE)
-    (first,) = messages.sent
+    first = messages.sent[0]
+    await until(lambda: _is_followed(office, job, first))
+    assert messages.sent == [first]
     await fetches(office, first)
     await until(lambda: len(messages.sent) == 2)
     async with office.store.read() as session:
         seen = await session.seen_again.since({})
-    assert seen.fetched == {} and (await items(office, job))[first].state == "done"
+    assert seen.fetched == {}
+    await until(lambda: _is_done(office, job, first))
     await fetches(office, VVX, OTHER_VVX)
     await asyncio.wait_for(running, PATIENCE)
+
+
+async def _is_done(services: Services, job: Job, mac: str) -> bool:
+    return (await items(services, job))[mac].state == "done"
+
+
+async def _is_followed(services: Services, job: Job, mac: str) -> bool:
+    return (await items(services, job))[mac].told is not None
 
 
 async def test_a_job_waits_for_its_time(office: Services, messages: Messages) -> None:
@@ -185,6 +221,28 @@ async def test_a_job_waits_for_its_time(office: Services, messages: Messages) ->
         await session.jobs._connection.execute(sa.update(jobs).values(not_before=past))
         assert await session.jobs.waiting() == job.id
     assert (await office.job_runner.run(job.id)).summary == {"done": 1}
+
+
+async def test_a_job_does_no_more_than_who_made_it_may_do_by_now(office: Services, messages: Messages) -> None:
+    """It may have waited for its time for months: tokens are revoked meanwhile, and people given less."""
+    actors = {}
+    for name, role in (("gone", "operator"), ("less", "operator"), ("same", "operator")):
+        text, token = await office.tokens.create(ADMIN, name, [RoleGrant(role)])
+        actors[name] = token, await office.tokens.authenticate(text, "")
+    made = {}
+    for name, (_, who) in actors.items():
+        assert who
+        made[name] = await office.restarts.tell_many(who, "restart", named(VVX, OTHER_VVX), FAST)
+    await office.tokens.revoke(ADMIN, "gone")
+    async with office.store.write() as session:
+        await session.roles.give(f"token:{actors['less'][0].id}", [RoleGrant("viewer")])
+    for name in ("gone", "less"):
+        ended = await office.job_runner.run(made[name].id)
+        assert ended.summary == {"refused": 2} and messages.sent == [], name
+    found = await items(office, made["gone"])
+    assert "phones:restart" in found[VVX].detail
+    assert (await office.job_runner.run(made["same"].id)).summary == {"done": 2}
+    assert sorted(messages.sent) == sorted([VVX, OTHER_VVX])
 
 
 async def test_what_is_left_when_its_time_is_over_is_refused(office: Services, messages: Messages) -> None:

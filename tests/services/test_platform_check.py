@@ -156,3 +156,23 @@ async def test_the_doctor_names_those_that_do_not_answer(services: Services) -> 
         (found,) = await examined
     assert found.level == "warning" and "platform gone" in found.what and "ztp platform check gone" in found.advice
     await peer.close()
+
+
+async def test_the_doctor_names_a_platform_whose_source_tells_nothing_with_or_without_an_address(
+    services: Services,
+) -> None:
+    class Patient:
+        store = services.store
+
+    patient: Any = Patient()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        fields = {
+            "domains": "a.example.net",
+            "source": "kamailio_rpc",
+            "source_address": f"http://127.0.0.1:{closed.getsockname()[1]}/RPC",
+        }
+        await services.platforms.add(ADMIN, "mute", "", fields)
+        (found,) = await platforms(patient)
+    assert (found.level, found.what) == ("warning", "platform mute: kamailio_rpc: Connection refused")
+    assert "ztp platform check mute" in found.advice

@@ -139,6 +139,15 @@ async def test_remote_phones_are_forwarding_targets(services: Any) -> None:
     assert ini[f"remote-{hut.id}", "aor"]["contact"] == "sip:hut@mountain.example.org:5070"
 
 
+async def test_a_remote_address_is_no_second_destination_of_a_dial_string(services: Any) -> None:
+    harmless = await services.phones.add(ADMIN, _other("One, two", "remote", remote_address="sip:a%2Cb@x.example.org"))
+    assert "sofia/external/sip:a%2Cb@x.example.org" in await _export(services, "freeswitch")
+    await services.phones.edit(ADMIN, harmless.phone.id, {"remote_address": "sip:a,loopback/9999@x.example.org"}, {})
+    with pytest.raises(BadValue, match="remote_address: FreeSWITCH takes no comma"):
+        await _export(services, "freeswitch")
+    assert "a,loopback/9999" in await _export(services, "asterisk")
+
+
 async def test_a_part_of_the_phones_replaces_its_own_rows_alone(services: Any) -> None:
     both = (
         SUBSCRIBER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.services.registering import (
     until,
 )
 from ztp_server.domain.phone import Line, Phone
-from ztp_server.services import offline_events
+from ztp_server.services import lease, offline_events, registration_writer, registrations
+from ztp_server.services.phone_registration import hearing
 from ztp_server.sip.sources.source import Everything, Place, Silent, Untold
 
 
@@ -188,6 +190,37 @@ async def test_one_server_listens_and_another_takes_over_when_it_leaves(services
         await registered(services, OTHER_VVX, "offline")
 
 
+async def test_a_server_that_writes_down_many_registrations_still_says_that_it_listens(
+    services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that says nothing for long is taken for gone."""
+    monkeypatch.setattr(registrations, "_LONGEST_STEP", 0.0)
+    monkeypatch.setattr(registration_writer, "BATCH", 1)
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.0)
+    beats: list[int] = []
+    write = registration_writer.RegistrationWriter._write_about
+
+    async def written(self: Any, users: Any) -> None:
+        async with services.store.read() as session:
+            beats.append((await session.leases.get("registrations")).beat)
+        await write(self, users)
+
+    monkeypatch.setattr(registration_writer.RegistrationWriter, "_write_about", written)
+    async with listening(services) as ear:
+        (await ear.source("pbx")).say(everything(*(str(user) for user in range(9000, 9020)), "1005"))
+        await registered(services, OTHER_VVX, "online")
+    assert len(set(beats)) == len(beats) == 21
+
+
+async def test_a_beat_of_times_to_come_is_none_once_the_clock_was_set_back(services: Any) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with services.store.write() as session:
+        await session.registrations.keep_state("pbx", "", later)
+        await session.leases.keep("registrations", "who was killed", later)
+        assert (await hearing(session, later)).heard == {"pbx"}
+        assert (await hearing(session)).heard == frozenset()
+
+
 async def test_a_source_that_has_to_be_asked_is_asked_for_every_line(services: Any) -> None:
     async with services.store.write() as session:
         await session.platforms.remove("pbx")
@@ -208,5 +241,11 @@ async def test_a_source_that_has_to_be_asked_is_asked_for_every_line(services: A
         )
         async with asyncio.timeout(60):
             while "7001@sip.example.net" not in source.wanted:
+                source.has_been_asked.clear()
+                await source.has_been_asked.wait()
+        # And for none of a phone that is gone.
+        await services.phones.remove(ADMIN, "0004f2777777")
+        async with asyncio.timeout(60):
+            while "7001@sip.example.net" in source.wanted:
                 source.has_been_asked.clear()
                 await source.has_been_asked.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from tests.services.told_phones import (
 )
 from ztp_server.domain.access import ROLES, Actor, Grant
 from ztp_server.domain.job import Job
+from ztp_server.domain.told import Told
 from ztp_server.errors import BadValue, Conflict, Forbidden, NotFound
 from ztp_server.services.messenger import Sent
 from ztp_server.services.opening import Services
@@ -96,6 +97,30 @@ async def test_a_phone_is_followed_until_it_fetched_and_registered_again(office:
     assert item.detail.startswith("200 OK; fetched again after ") and "; registered again after " in item.detail
 
 
+async def test_somebody_of_the_same_name_at_another_domain_is_no_sign_of_a_phone(office: Services) -> None:
+    await registers(office, VVX)
+    job = await office.restarts.tell_many(ADMIN, "restart", named(VVX), replace(FAST, follow=600))
+    kind: Any = office.job_runner._kinds["phones.restart"]
+    sent = replace((await items(office, job))[VVX], state="under_way", told=Told(datetime.now(UTC)))
+    await registers(office, VVX, domain="other.example")
+    async with office.store.read() as session:
+        assert await kind.follow(session, job, [sent]) == []
+    await registers(office, VVX, domain="SIP.example.net")
+    async with office.store.read() as session:
+        (found,) = await kind.follow(session, job, [sent])
+    assert found.state == "under_way" and found.told.registered is not None
+
+
+async def test_nobody_waits_for_the_time_by_which_a_clock_was_set_back(office: Services) -> None:
+    job = await office.restarts.tell_many(ADMIN, "restart", named(VVX), replace(FAST, follow=600))
+    kind: Any = office.job_runner._kinds["phones.restart"]
+    item = (await items(office, job))[VVX]
+    later = Told(datetime.now(UTC) + timedelta(hours=2))
+    async with office.store.read() as session:
+        (found,) = await kind.follow(session, job, [replace(item, state="under_way", told=later)])
+    assert found.state == "done" and "it has not asked for a file within 600 s" in found.detail
+
+
 async def test_a_resync_is_over_when_the_phone_has_fetched(office: Services, messages: Messages) -> None:
     await fetches(office, VVX)  # before: that is no answer
     await registers(office, VVX)
@@ -133,6 +158,8 @@ async def test_more_than_fifty_phones_are_told_only_by_their_number(office: Serv
             await office.restarts.tell_many(ADMIN, "restart", ALL, FAST, confirm=confirm)
     assert (await office.restarts.tell_many(ADMIN, "restart", ALL, FAST, confirm=" 51 ")).total == 51
     few = parse_selection(None, {"name": "P *"})
+    with pytest.raises(BadValue, match='confirm with "48"'):  # somebody agreed to another number than there are
+        await office.restarts.tell_many(ADMIN, "restart", few, FAST, confirm="51")
     assert (await office.restarts.tell_many(ADMIN, "restart", few, FAST)).total == 48
 
 

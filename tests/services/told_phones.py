@@ -41,12 +41,14 @@ class Way:
 
 @dataclass
 class Messages:
-    """In place of a Messenger. `sent` are the hardware IDs in the order in which they were told, `answers` what some
-    of them answer instead of 200, `refusals` why some cannot be told. While `held` is set, nobody answers."""
+    """In place of a Messenger. `sent` are the hardware IDs in the order in which they were told (`news`: again within a
+    minute), `answers` what some of them answer instead of 200, `refusals` why some cannot be told.
+    While `held` is set, nobody answers."""
 
     answers: dict[str, Sent] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
     under_way: Counter[str] = field(default_factory=Counter)
     most_under_way: Counter[str] = field(default_factory=Counter)
     held: asyncio.Event | None = None
@@ -60,6 +62,7 @@ class Messages:
 
     async def send(self, plan: Plan, *, is_news: bool = False) -> Sent:
         self.sent.append(plan.hardware_id)
+        self.news += [plan.hardware_id] if is_news else []
         self.heard.set()
         self.under_way[plan.site] += 1
         self.most_under_way[plan.site] = max(self.most_under_way[plan.site], self.under_way[plan.site])
@@ -97,8 +100,8 @@ async def fetches(services: Services, *macs: str) -> None:
         await session.check_ins.note(rows)
 
 
-async def registers(services: Services, mac: str, platform: str = "pbx") -> None:
-    """The first line of a phone registers now."""
+async def registers(services: Services, mac: str, platform: str = "pbx", domain: str = "sip.example.net") -> None:
+    """The first line of a phone registers now; at another domain than its own it is somebody else with that name."""
     now = datetime.now(UTC)
     async with services.store.write() as session:
         if not any(known.id == platform for known in await session.platforms.all()):
@@ -106,7 +109,7 @@ async def registers(services: Services, mac: str, platform: str = "pbx") -> None
         phone = await session.phones.get(mac)
         contact = Contact("sip:u@192.0.2.9", "udp", "", None, "")
         user = phone.lines[0].user
-        await session.registrations.keep([Told(platform, user, "sip.example.net", (contact,))], now)
+        await session.registrations.keep([Told(platform, user, domain, (contact,))], now)
         await session.registrations.keep_rolled_up({phone.id: Kept(RollUp("online", "", platform), now)})
 
 

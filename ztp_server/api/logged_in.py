@@ -28,7 +28,7 @@ class LogOutBody(Body):
 class LogInBody(Body):
     """Who, on a phone without lines of its own; another takes its own user back."""
 
-    user: str = Field("", max_length=64)
+    user: str = Field("", max_length=64, description="The id of a user; empty for the phone's own.")
     reason: _Reason = ""
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from ztp_server import __version__
-from ztp_server.api.answers import BASE
+from ztp_server.api.answers import BASE, EVENTS
 from ztp_server.api.browser import COOKIE, CSRF_HEADER
 from ztp_server.api.operation import Operation, Routes
 from ztp_server.api.problems import MEDIA
@@ -55,6 +55,19 @@ _SAID = {
     429: "Too many requests: see Retry-After",
     500: "The server failed",
     503: "The database cannot answer now",
+}
+
+# OpenAPI 3.1 has no word for a stream: as its readers take it, the schema is that of each event (3.2: `itemSchema`).
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string", "description": "What it tells: the description of the operation names each."},
+        "id": {"type": "string", "description": "Where the stream is: `Last-Event-ID` of who comes back."},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "JSON, in one line."},
+        "retry": {"type": "integer", "description": "After how many milliseconds to come back."},
+    },
 }
 
 
@@ -186,10 +199,11 @@ def _headers(row: Operation) -> list[dict[str, Any]]:
 def _good(row: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": HTTPStatus(row.status).phrase}
     if isinstance(row.answer, str):
-        found["content"] = {row.answer: {"schema": {"type": "string", "format": "binary"}}}
+        whole = {"type": "string", "format": "binary"}
+        found["content"] = {row.answer: {"schema": _EVENT if row.answer == EVENTS else whole}}
     elif row.answer:
         found["content"] = {"application/json": {"schema": refs[row.answer, "serialization"]}}
-    if row.method == "GET":
+    if row.method == "GET" and row.answer != EVENTS:
         found["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "Names this state of it."}}
     if row.status == 201:
         found["headers"] = {"Location": {"schema": {"type": "string"}, "description": "Where it is."}}

@@ -76,7 +76,7 @@ class DiffQuery(Query):
 
 @routes.get("/phones/{id}/status", answer=StatusRecord, permission="phones:view")
 async def phone_status(call: Call, id: str) -> Any:
-    """How far a phone came with its configuration."""
+    """How far a phone came with its configuration, and whether it is registered."""
     return status_view(await call.services.phone_status.get(call.who, id))
 
 

@@ -34,7 +34,9 @@ class TellMany(TellOne, PhoneSelection):
     """Which phones, and how: `rate` of them a second, and never more than a tenth of a site at once."""
 
     rate: float = Field(5.0, ge=1, le=MOST_A_SECOND)
-    confirm: str = Field("", max_length=16, description=f"For more than {UNCONFIRMED} phones: their number.")
+    confirm: str = Field(
+        "", max_length=16, description=f"Their number: for more than {UNCONFIRMED} phones. Another number is refused."
+    )
 
 
 class TellPreviewRecord(Answer):
@@ -76,7 +78,9 @@ async def restart_phones(call: Call, body: TellMany) -> Any:
 
 @routes.post("/phones/resync", answer=JobRecord, status=202, permission="phones:restart")
 async def resync_phones(call: Call, body: TellMany) -> Any:
-    """Ask many phones to look for their files again."""
+    """Ask many phones to look for their files again.
+
+    Those that find them unchanged do nothing. What became of each is in the items of the job, as `told`."""
     return await _many(call, "resync", body)
 
 

@@ -115,7 +115,10 @@ async def list_platforms(call: Call, query: PageQuery) -> Any:
 
 @routes.post("/platforms", answer=PlatformRecord, status=201, permission="platforms:edit")
 async def add_platform(call: Call, body: NewPlatform) -> Any:
-    """Make a SIP platform."""
+    """Make a SIP platform.
+
+    The service that phones register with: by way of its `address` they are restarted and re-synced, and its `source`
+    tells which are online. Nothing is asked of it by this; `/platforms/{id}/check` does."""
     added = await call.services.platforms.add(call.who, body.id, body.name, _changes(call, body), reason=body.reason)
     return Reply(platform_view(added), location=f"/platforms/{added.id}")
 

@@ -11,7 +11,7 @@ import click
 from ztp_server.cli.common import data_options, local_actor, read_filters, show_table, with_services
 from ztp_server.config import DataOptions
 
-_COLUMNS = ("MAC", "Name", "Model", "Site", "Base settings", "Lines", "Status", "Files")
+_COLUMNS = ("MAC", "Name", "Model", "Site", "Base settings", "Lines", "Files", "Registration")
 # Rows that a table is measured by; a longer one goes on below as more of them.
 _TABLE = 1000
 
@@ -69,4 +69,4 @@ async def _show_table(found: AsyncIterator[dict[str, Any]]) -> None:
 def _row(row: dict[str, Any]) -> list[Any]:
     lines = [line["user"] for line in row["lines"]]
     columns = (row[name] or "" for name in ("hardware_id", "name", "model", "site", "base_settings"))
-    return [*columns, lines, row["status"]["state"], row["status"]["provisioning"]]
+    return [*columns, lines, row["status"]["provisioning"], row["status"]["registration"]]

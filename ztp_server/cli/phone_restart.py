@@ -20,7 +20,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="The job and what became of each phone, as REST shows it."),
         click.option("--dry-run", is_flag=True, help="Show who would be told, and how; tell nobody."),
-        click.option("--yes", type=int, metavar="N", help=f"Do not ask: it is about N phones (from {UNCONFIRMED + 1} on)."),
+        click.option("--yes", type=int, metavar="N", help=f"Do not ask (from {UNCONFIRMED + 1} on): it is about N phones, no more, no fewer."),
         click.option("--follow", type=click.IntRange(0, 3600), default=180, show_default=True, help="Seconds to see what became of a phone."),
         click.option("--not-after", default="", metavar="TIME", help="What is left then is refused."),
         click.option("--not-before", default="", metavar="TIME", help="The server does it, from then on."),
@@ -98,6 +98,7 @@ async def _run(services: Any, submit: Callable[[Any], Any]) -> tuple[dict[str, A
             ended = await services.job_runner.run(made.id, heard)
     except asyncio.CancelledError:
         await services.jobs.stop(local_actor(), made.id)
+        click.echo(f"job {made.id} is stopped: ztp job show {made.id} --items, ztp job resume {made.id}", err=True)
         raise
     return view_of(services, ended), await all_items(services, made.id, "")
 
@@ -115,6 +116,9 @@ def _confirmed(action: str, count: int, yes: int | None) -> str:
 
 
 def _show_preview(view: dict[str, Any]) -> None:
+    if not view["phones"]:
+        click.echo("no phone fits")
+        return
     click.echo(f"of {view['phones']} phones, {view['planned']} looked at: {view['refused']} refused")
     for way, count in view["ways"].items():
         click.echo(one_line(f"{count} by {way}"))

@@ -17,7 +17,8 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "phones:delete": "remove phones",
         "phones:reveal": "see passwords of phones: in files, exports and connection data",
         "phones:approve": "let phones in: approve those that knocked, open windows, make tokens and Digest passwords; "
-        "widen by what phones are believed (networks, proofs, another MAC, a site that believes more)",
+        "widen by what phones are believed (networks, proofs, another MAC, a site that believes more); give a phone "
+        "the lines of a user",
         "phones:restart": "restart and re-sync phones, log their users out",
         "base_settings:view": "see base settings and their revisions",
         "base_settings:add": "make and clone base settings",

@@ -21,9 +21,17 @@ def require_for_site(who: Actor, before: Site, after: Site) -> None:
 def require_for_phone(who: Actor, before: Phone, after: Phone, left: Site, joined: Site) -> None:
     """The same of a phone that goes from one site to another, is to be believed otherwise, or is to be another device.
     Raises Forbidden."""
+    require_to_lend(who, before, after)
     more = set(counted_proofs(after.proofs, joined.proofs)) - set(counted_proofs(before.proofs, left.proofs))
     is_another = after.category == "managed" and after.hardware_id not in ("", before.hardware_id)
     if more or (after.proofs != () and (is_another or _is_wider(left, joined))):
+        who.require(LET_IN, after.site)
+
+
+def require_to_lend(who: Actor, before: Phone | None, after: Phone) -> None:
+    """The same of a phone that gets the lines, and so the passwords, of a user whom it did not have: whoever is
+    believed to be that phone gets them. Raises Forbidden."""
+    if after.borrows_from and (before is None or before.borrows_from != after.borrows_from):
         who.require(LET_IN, after.site)
 
 

@@ -131,6 +131,9 @@ class DynamicReload:
         async with self._store.write() as session:
             if (await session.meta.get(_NOTE) or self._seen.text) != kept:
                 return False
+            # Those that wait to be told are looked at right before, and told of this as well.
+            waiting = await session.paced_items.not_begun(ACTOR.name, "phones.resync") if wanted else set[str]()
+            wanted = [target for target in wanted if target.id not in waiting]
             if wanted:
                 order = {"when": "now", "rate": PER_SECOND, "follow": FOLLOW_SECONDS, "changed_only": True}
                 job = await self._jobs.submit_in(session, ACTOR, "phones.resync", order, items_of(spread(wanted)))

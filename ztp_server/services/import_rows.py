@@ -17,7 +17,7 @@ from ztp_server.domain.logged_out import given_phone
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.site import Site
 from ztp_server.errors import BadValue, Forbidden
-from ztp_server.services.belief import require_for_phone
+from ztp_server.services.belief import require_for_phone, require_to_lend
 from ztp_server.services.checks import checked_phone
 from ztp_server.services.effective import GroupChecks, check_given
 from ztp_server.services.generated_lines import completed
@@ -197,6 +197,7 @@ class RowChecks:
         try:
             if before is None:
                 self._who.require("phones:add", phone.site)
+                require_to_lend(self._who, None, phone)
                 if self._opens_windows:
                     self._who.require(LET_IN, phone.site)
             else:

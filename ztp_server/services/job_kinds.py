@@ -81,19 +81,18 @@ class WholeKind(Kind, Generic[T]):
 @dataclass(frozen=True)
 class Ready:
     """An item that can be sent, `room` with how many others of its `place` at once (a site, say). `ticket` is what its
-    kind needs for that."""
+    kind needs for that. Once it was sent it counts as under way at its place for `hold` seconds, unless it is settled
+    before."""
 
     item: JobItem
     place: str
     room: int
     ticket: Any = field(default=None, repr=False)
+    hold: float = 0.0
 
 
 class PacedKind(Kind):
-    """Work that speaks to the network. `hold_seconds` is how long an item that was sent counts as under way at its
-    place, unless it is settled before."""
-
-    hold_seconds = 0.0
+    """Work that speaks to the network."""
 
     @abstractmethod
     def per_second(self, order: Mapping[str, Any]) -> float:

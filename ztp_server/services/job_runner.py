@@ -30,7 +30,9 @@ LEASE_SECONDS = 10.0
 # How often a process looks for jobs of others, follows a job that another runs, or says how far it is.
 LOOK_SECONDS = 1.0
 # Of those that speak to the network, how many a process runs at once: one phone does not wait for a thousand others.
+# And of one actor: nobody takes all the places, with whatever many jobs.
 PACED_AT_ONCE = 8
+PACED_OF_ONE = 4
 _DAY = timedelta(days=1)
 
 log = structlog.get_logger()
@@ -97,7 +99,7 @@ class JobRunner(Claim):
                 self._wake_paced.clear()
                 try:
                     async with self._store.read() as session:
-                        found = await session.jobs.waiting(kinds=self._paced, but=self._running)
+                        found = await session.jobs.waiting(kinds=self._paced, but=self._running, of_one=PACED_OF_ONE)
                     if found and len(tasks) < PACED_AT_ONCE:
                         self._running.add(found)
                         tasks.add(asyncio.create_task(self._run_one(found)))

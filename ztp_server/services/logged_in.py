@@ -10,6 +10,7 @@ from ztp_server.domain.access import Actor
 from ztp_server.domain.job import Job, JobItem
 from ztp_server.domain.phone import Phone
 from ztp_server.errors import BadValue, Conflict, NotFound, Refused
+from ztp_server.services.belief import require_to_lend
 from ztp_server.services.edits import checked_reason
 from ztp_server.services.job_kinds import StepKind
 from ztp_server.services.jobs import Jobs
@@ -24,7 +25,10 @@ from ztp_server.services.written_phone import Written
 from ztp_server.store import Session, Store
 
 LOG_OUT = "phones:restart"
+RESYNC = "phones.resync"
 PER_SECOND = 5
+# A job that has so many phones is given no more.
+MOST_TOGETHER = 1000
 # It hands a user's passwords to a phone.
 LOG_IN = "phones:edit"
 
@@ -44,9 +48,28 @@ class Asking:
         if self.jobs is None or not ids or not await session.platforms.all():
             return
         were = {before.id: before.borrows_from for before, _ in pairs if before.borrows_from}
+        waiting = await _not_begun(session, who)
+        if waiting:
+            # A phone is looked at right before it is asked; where it is registered, it was before the first change.
+            known = {item.subject for item in await session.jobs.items(waiting.id, limit=waiting.total)}
+            ids = [phone_id for phone_id in ids if phone_id not in known]
+            were |= waiting.order["were"]
+        items = items_of(spread(await session.phone_targets.of_ids(ids)))
+        if waiting:
+            await session.jobs.extend(replace(waiting, order={**waiting.order, "were": were}), items)
+            return
         order = {"when": "now", "rate": PER_SECOND, "follow": FOLLOW_SECONDS, "were": were}
-        targets = await session.phone_targets.of_ids(ids)
-        await self.jobs.submit_in(session, who, "phones.resync", order, items_of(spread(targets)))
+        await self.jobs.submit_in(session, who, RESYNC, order, items)
+
+
+async def _not_begun(session: Session, who: Actor) -> Job | None:
+    """The last job of this kind that somebody made here, if nobody began with it and it is not too long. A job of many
+    is done in steps, and would make as many jobs as it has steps."""
+    for job in await session.jobs.page(actor=who.name[:255], kind=RESYNC, limit=1):
+        is_new = job.state == "queued" and not job.stop and job.started_at is None and "were" in job.order
+        if is_new and job.total < MOST_TOGETHER and set(job.who.grants) == set(who.grants):
+            return job
+    return None
 
 
 class LoggedIn:
@@ -89,6 +112,7 @@ class LoggedIn:
     async def _turned(self, session: Session, who: Actor, turn: Turn, reason: str) -> Written:
         catalog = self._templates.catalog
         for before, after in turn.pairs:
+            require_to_lend(who, before, after)
             if before != after:
                 await check_borrowed(session, catalog, after)
         await write_turns(session, catalog, who, [turn], reason)

@@ -29,6 +29,13 @@ _UNAUTHORIZED = 401
 # Of these it is not known that the phone has seen anything: a platform says them of phones that it does not reach (404,
 # 408, 480), or of us (403, 407).
 _NOT_THE_PHONES = frozenset({403, 404, 407, 408, 410, 430, 480, 482, 483, 484, 485, 503, 504})
+# The kinds of `Response` that are no answer, for people.
+_UNANSWERED = {
+    "no_answer": "no answer",
+    "refused": "cannot be reached",
+    "tls_failed": "TLS fails",
+    "malformed": "what answers is not SIP",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +158,15 @@ class Messenger:
             content_type=attempt.content_type,
             credentials=agents.credentials(platform) if by_platform else road.credentials,
             sender=road.sender,
+            # What a phone behind the platform asks for is none of the platform's login.
+            asker=f"sip:{road.target.rpartition('@')[2]}" if by_platform else "",
         )
 
 
 def _of(attempt: SipTry, response: Response) -> Sent:
     says, shown = attempt.says, _shown(str(response))
     if response.kind != "answered":
-        return Sent(False, says, shown, False)
+        return Sent(False, says, _unanswered(attempt.road, response), False)
     if response.ok:
         return Sent(True, says, shown, True, response.code)
     if response.is_reached_but_unsupported:
@@ -171,6 +180,14 @@ def _of(attempt: SipTry, response: Response) -> Sent:
     if later is not None:
         shown = f"{shown}; it asks to come back in {later} s"
     return Sent(False, says, shown, is_straight or response.code not in _NOT_THE_PHONES, response.code)
+
+
+def _unanswered(road: Road, response: Response) -> str:
+    """Where nobody answered, why, and for a platform what to do."""
+    what = f"{_UNANSWERED[response.kind]}: {_shown(response.reason)}"
+    if road.destination is not None:
+        return f"{road.destination}: {what}"
+    return f"platform {road.platform.id}, {road.platform.address}: {what}: see ztp platform check {road.platform.id}"
 
 
 def _after(before: list[Sent], last: Sent) -> Sent:

@@ -132,9 +132,24 @@ async def _resync(known: _Known, notify: Notify, when: When, called: str) -> tup
     if when == "idle" and not notify.idle:
         raise Refused(f"{called} is not known to wait until it is idle: say now, or at a time")
     try:
-        return tuple(SipTry(notify.resync, notify.resync, road) for road in await known.roads())
+        roads = await known.roads()
+        if _cost(notify, known):
+            roads = _to_it_alone(roads)
+        return tuple(SipTry(notify.resync, notify.resync, road) for road in roads)
     except Refused as error:
         raise Refused(f"{called}: {error}") from None
+
+
+def _to_it_alone(roads: list[Road]) -> list[Road]:
+    """Those by which no other phone is restarted. Raises Refused when there is none."""
+    alone = [road for road in roads if road.reaches < 2]
+    if not alone:
+        places = max(road.reaches for road in roads)
+        raise Refused(
+            f"its line is registered at {places} addresses, and all who are there would restart: "
+            "log a user in on it, or have its platform allow requests straight to phones (direct)"
+        )
+    return alone
 
 
 def _cost(notify: Notify, known: _Known) -> str:
@@ -162,7 +177,7 @@ async def _restart(
                 await _check_rest(known, row)
                 tries.append(_rest(known, row, vendor, has_certificate))
             else:
-                roads = await known.roads() if roads is None else roads
+                roads = _to_it_alone(await known.roads()) if roads is None else roads
                 event = notify.resync if row.way == "resync" else row.event
                 tries += [SipTry(row.name, event, road, row.content_type, row.body) for road in roads]
             rows.append(row)

@@ -125,7 +125,7 @@ class Sending:
             item = self.unknown(self._begun[position], "a mistake of the server; its log has more")
         del self._tasks[position], self._begun[position]
         self._results.append(item)
-        if item.state != "under_way" or not self._kind.hold_seconds:
+        if item.state != "under_way" or not ready.hold:
             return self._places.release(position)
-        handle = asyncio.get_running_loop().call_later(self._kind.hold_seconds, self._places.release, position)
+        handle = asyncio.get_running_loop().call_later(ready.hold, self._places.release, position)
         self._held = {held for held in self._held if held.when() > asyncio.get_running_loop().time()} | {handle}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,13 +31,15 @@ _LONGEST = 512
 @dataclass(frozen=True, slots=True)
 class Road:
     """A way to a phone: requests for `target` go to `destination`; None: by way of the platform. `credentials` are what
-    the one there is shown when it asks who we are, and `sender` is whom requests come from; empty: this server."""
+    the one there is shown when it asks who we are, and `sender` is whom requests come from; empty: this server. Where
+    the line is registered at several addresses, it `reaches` all of them."""
 
     platform: Platform
     target: str
     destination: Destination | None
     says: str
     sender: str = ""
+    reaches: int = 1
     credentials: tuple[Credentials, ...] = field(default=(), repr=False)
 
 
@@ -58,8 +61,9 @@ async def roads_to(
     values: Mapping[str, Any],
     address: str,
 ) -> list[Road]:
-    """Ways to a phone by SIP, the best first: of its lines the first that is registered counts, else the first.
-    `values` are its resolved settings, `address` is where it was last seen. Raises Refused when there is none."""
+    """Ways to a phone by SIP, the best first: of its lines the one that is registered at the fewest places counts, else
+    the first. `values` are its resolved settings, `address` is where it was last seen. Raises Refused when there is
+    none."""
     if not lines:
         raise Refused("it has no line")
     servers = [str(values[name]) for name in ("sip_server", "sip_server_secondary") if values.get(name)]
@@ -82,7 +86,9 @@ async def _best(
     users = {account.user for _, _, account in known}
     told = [one for one in await session.registrations.of_users(users) if one.contacts and not one.untold]
     candidates = [_Candidate(*one, _told_of(one[0], one[2], told)) for one in known]
-    return next((one for one in candidates if one.registered), candidates[0])
+    # A line that other phones have as well reaches all of them: one with fewer contacts goes first.
+    registered = [(len(one.registered.contacts), one) for one in candidates if one.registered]
+    return min(registered, key=lambda one: one[0])[1] if registered else candidates[0]
 
 
 def _told_of(platform: Platform, account: SipAccount, told: Sequence[Told]) -> Told | None:
@@ -98,15 +104,21 @@ def _by_platform(best: _Candidate) -> list[Road]:
         return []
     target = f"sip:{uri_user(account.user)}@{uri_host(account.domain)}"
     sender = f"sip:{uri_user(platform.user)}@{uri_host(account.domain)}" if platform.user else ""
-    return [Road(platform, target, None, f"by way of platform {platform.id}", sender)]
+    # What a phone left behind at the same address when it restarted is itself still.
+    hosts = {_host(one.received) or _host(one.uri) for one in (best.registered.contacts if best.registered else ())}
+    return [Road(platform, target, None, f"by way of platform {platform.id}", sender, max(len(hosts), 1))]
 
 
 def _straight(best: _Candidate, address: str) -> list[Road]:
     """To where the line is registered, else to where the phone was last seen. The account of the line is for the first
     alone: whoever is registered with it knows it, and of the other it is not known who that is."""
-    for contact in best.registered.contacts if best.registered else ():
+    registered = best.registered
+    # Of several domains a source that tells none may mean another, where a user of this name is somebody else.
+    is_ours = registered and (registered.domain or len(best.platform.domains) == 1)
+    for contact in registered.contacts if registered and is_ours else ():
         place = _place(contact.received) or _place(contact.uri)
-        if place:
+        # Of several places at which a line is registered, another phone's is none of this one.
+        if place and registered and (len(registered.contacts) == 1 or place.host == address):
             target = contact.uri.strip("<>")
             return [Road(best.platform, target, place, "straight to its contact", credentials=_account(best))]
     if not address or not is_address(address):
@@ -122,6 +134,11 @@ def _account(best: _Candidate) -> tuple[Credentials, ...]:
     return (Credentials(best.account.auth_user, password),)
 
 
+def _host(uri: str) -> str:
+    found = _URI.fullmatch(uri) if len(uri) <= _LONGEST else None
+    return found["host"] if found else ""
+
+
 def _place(uri: str) -> Destination | None:
     """Where a contact is, if that is an address: a name could mean another place whenever it is asked for."""
     found = _URI.fullmatch(uri) if len(uri) <= _LONGEST else None
@@ -129,7 +146,14 @@ def _place(uri: str) -> Destination | None:
         return None
     transport = _TRANSPORT.search(found["rest"])
     name = transport[1].lower() if transport else "tls" if found["scheme"] == "sips" else "udp"
+    if name != "udp" and _is_this_machine(found["host"].strip("[]")):
+        return None  # A phone chose this: it is not to make us connect to what listens here for us alone.
     try:
         return Destination(found["host"].strip("[]"), int(found["port"] or 0), cast("TransportName", name))
     except BadValue:
         return None
+
+
+def _is_this_machine(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ztp_server.domain.phone import Phone
 from ztp_server.domain.registration import AtServer, LineRegistration
 from ztp_server.domain.status import Registration
-from ztp_server.services.registration_rollup import by_user
+from ztp_server.services.registration_rollup import by_user, folded
 from ztp_server.services.registration_writer import current_roll_ups
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session
@@ -36,7 +36,8 @@ async def hearing(session: Session, now: datetime | None = None) -> Hearing:
         return Hearing(frozenset(), {})
     states, lease = await session.registrations.states(), await session.leases.get(LEASE)
     last = lease.at if lease else None
-    deaf = lease is None or not lease.holder or (now or datetime.now(UTC)) - lease.at > DEAF_AFTER
+    # A beat of times to come was noted before the clock was set back.
+    deaf = lease is None or not lease.holder or abs((now or datetime.now(UTC)) - lease.at) > DEAF_AFTER
     silent: dict[str, tuple[str, datetime | None]] = {}
     for name in (name for name, source in sources.items() if source != "none"):
         reason, since = states.get(name, ("it was not heard of yet", None))
@@ -70,6 +71,13 @@ async def registration_of(session: Session, templates: Templates, phone: Phone) 
     rolled = next((roll_ups.roll_up(one, known) for one in found), None)
     reason = rolled.reason if rolled and rolled.state == "unknown" else "it was not looked at yet"
     return Registration("unknown", reason, kept.since if kept else None, heard)
+
+
+async def own_domains(session: Session, templates: Templates, ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """The domains that phones register at, by id: their SIP servers, and the empty one of platforms that name none."""
+    servers = (await current_roll_ups(session, templates)).servers
+    found = {phone.id: servers.of(phone) for phone in await session.registrations.registering(list(ids))}
+    return {name: frozenset({"", folded(own.primary), folded(own.secondary)}) for name, own in found.items()}
 
 
 def _told(kept: Kept, lines: tuple[LineRegistration, ...]) -> Registration:

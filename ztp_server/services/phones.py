@@ -14,7 +14,7 @@ from ztp_server.domain.phone import Line, LineChange, Phone, changed_lines
 from ztp_server.errors import BadValue
 from ztp_server.services.added_phone import add_phone
 from ztp_server.services.address import ServerAddress
-from ztp_server.services.belief import require_for_phone
+from ztp_server.services.belief import require_for_phone, require_to_lend
 from ztp_server.services.checks import Changes, changed_settings
 from ztp_server.services.edits import check_revision
 from ztp_server.services.history_views import status_view
@@ -67,6 +67,7 @@ class Phones:
     async def add(self, who: Actor, phone: Phone) -> Written:
         """Raises BadValue naming the field, and Conflict when the hardware ID is taken."""
         who.require("phones:add", phone.site)
+        require_to_lend(who, None, phone)
         async with self._store.write() as session:
             return await add_phone(session, self._templates.catalog, who, phone)
 

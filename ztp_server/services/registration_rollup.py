@@ -20,7 +20,7 @@ class Platforms:
         self._of_domain: dict[str, Platform] = {}
         for platform in self.by_id.values():
             for domain in platform.domains:
-                self._of_domain.setdefault(_folded(domain), platform)
+                self._of_domain.setdefault(folded(domain), platform)
 
     @property
     def telling(self) -> list[Platform]:
@@ -29,7 +29,7 @@ class Platforms:
 
     def of(self, server: str) -> Platform | None:
         """The platform of a SIP server, None when no platform has it."""
-        return self._of_domain.get(_folded(server))
+        return self._of_domain.get(folded(server))
 
 
 class RollUps:
@@ -96,8 +96,8 @@ class RollUps:
             return AtServer(server, untold=f"platform {platform.id} has nobody who tells who is registered")
         first = self.platforms.of(primary) if primary else None
         is_own = first is not None and first.id == platform.id
-        domains = {_folded(server)} if is_own else {_folded(server), _folded(primary), ""}
-        rows = [told for told in known.get((platform.id, user), ()) if _folded(told.domain) in domains]
+        domains = {folded(server)} if is_own else {folded(server), folded(primary), ""}
+        rows = [told for told in known.get((platform.id, user), ()) if folded(told.domain) in domains]
         contacts = tuple(contact for told in rows for contact in told.contacts)
         if contacts:
             return AtServer(server, platform.id, contacts)
@@ -115,5 +115,5 @@ def by_user(told: Iterable[Told]) -> dict[tuple[str, str], list[Told]]:
     return found
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     return name.casefold().rstrip(".")

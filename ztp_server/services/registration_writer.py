@@ -39,9 +39,13 @@ class RegistrationWriter:
         """Sites, base settings, templates or platforms are others now."""
         self._roll_ups = None
 
-    async def write_told(self, picture: Picture) -> None:
-        """Write down what is new of a platform, with the phones that it is about."""
-        while picture.unwritten:
+    async def write_told(self, picture: Picture, until: float) -> None:
+        """Write down what is new of a platform, with the phones that it is about: some of it at least, and more as
+        long as the loop's clock has not come to `until`."""
+        clock = asyncio.get_running_loop().time
+        is_first = True
+        while picture.unwritten and (is_first or clock() < until):
+            is_first = False
             keys = list(picture.unwritten)[:BATCH]
             # Whatever is told from now on is new again.
             picture.written(keys)
@@ -71,6 +75,14 @@ class RegistrationWriter:
         async with self._store.write() as session:
             servers = (await self._current(session)).servers
             await session.registrations.forget_strangers(servers.users_for_nobody)
+
+    async def forget_removed(self) -> None:
+        """Ask platforms no more of the lines of phones that are gone."""
+        async with self._store.read() as session:
+            there = await session.registrations.registered_ids(self.aors)
+        for gone in self.aors.keys() - there:
+            del self.aors[gone]
+            self.has_new_aors = True
 
     async def _write_about(self, users: Collection[str]) -> None:
         async with self._store.read() as session:

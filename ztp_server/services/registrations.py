@@ -35,6 +35,9 @@ _MOST_TOUCHED = 2000
 _WANT_SECONDS = 5.0
 # Between two looks at some of all phones: those that ask go first.
 _BREATH_SECONDS = 0.01
+# What many registrations at once take longer than is written in several steps: between two, this server says that it
+# still listens, and heeds what was changed.
+_LONGEST_STEP = 2.0
 _BATCH = 1000
 _NOT_HEARD = "it was not heard of yet"
 # Changes by which no phone registers elsewhere.
@@ -153,23 +156,30 @@ class _Listening:
                     await self._changed.wait()
         self._changed.clear()
         await self._heed_changes()
+        until = asyncio.get_running_loop().time() + _LONGEST_STEP
         for picture in list(self._pictures.values()):
-            await self._write(picture)
+            await self._write(picture, until)
+        is_behind = any(picture.unwritten for picture in self._pictures.values())
+        if is_behind:
+            self._changed.set()
         await self._walk()
         now = asyncio.get_running_loop().time()
         self._offline.tell(now)
         if self._writer.has_new_aors and (self._walked is None or now - self._wanted_at >= _WANT_SECONDS):
             self._wanted_at = now
             await self._want()
-        await asyncio.sleep(FLUSH_SECONDS if self._walked is None else _BREATH_SECONDS)
+        is_busy = is_behind or self._walked is not None
+        await asyncio.sleep(_BREATH_SECONDS if is_busy else FLUSH_SECONDS)
         return bool(self._readers)
 
-    async def _write(self, picture: Picture) -> None:
+    async def _write(self, picture: Picture, until: float) -> None:
         """Silence goes first: what is known may be old. That it is over comes last, when what is true was written."""
         name, reason = picture.platform.id, picture.silent_because
         if reason:
             await self._write_state(picture, reason)
-        await self._writer.write_told(picture)
+        await self._writer.write_told(picture, until)
+        if picture.unwritten:
+            return
         if reason == "" and picture.silent_because == "" and self._written.get(name) != "":
             await self._write_state(picture, "")
 
@@ -206,6 +216,8 @@ class _Listening:
             async with self._store.read() as session:
                 ids = await session.registrations.ids_of(touched)
             await self._writer.write_phones(ids)
+            if len(ids) < len(touched):
+                await self._writer.forget_removed()
 
     def _look_at_all(self) -> None:
         self._writer.forget()
@@ -223,6 +235,7 @@ class _Listening:
             if self._walk_again:
                 self._walked, self._walk_again = "", False
             else:
+                await self._writer.forget_removed()
                 await self._writer.forget_strangers()
 
     async def _take_platforms(self) -> None:

@@ -96,12 +96,13 @@ class Restarts:
         self, who: Actor, action: Action, selection: Selection, telling: Telling, *,
         confirm: str = "", run_here: bool = False,
     ) -> Job:  # fmt: skip
-        """Restart or re-sync phones; more than UNCONFIRMED only when `confirm` is their number. Raises BadValue naming
-        the field, Forbidden, Conflict."""
+        """Restart or re-sync phones; more than UNCONFIRMED only when `confirm` is their number, and never when it is
+        another. Raises BadValue naming the field, Forbidden, Conflict."""
         telling.check(datetime.now(UTC))
         async with self._store.read() as session:
             found = await self._select(session, who, selection)
-        if len(found) > UNCONFIRMED and confirm.strip() != str(len(found)):
+        confirm = confirm.strip()
+        if (confirm or len(found) > UNCONFIRMED) and confirm != str(len(found)):
             raise BadValue(
                 "confirm", f'this is about {len(found)} phones; confirm with "{len(found)}" if that is meant'
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from ztp_server.domain.access import Actor, Grant
 from ztp_server.domain.account import RoleGrant, grants_of
@@ -42,6 +43,22 @@ async def checked_grants(session: Session, who: Actor, roles: Iterable[RoleGrant
 async def amount(session: Session, roles: Iterable[RoleGrant]) -> tuple[Grant, ...]:
     """What roles allow now."""
     return grants_of([(await session.roles.get(grant.role), grant.site) for grant in roles])
+
+
+async def as_of_now(session: Session, who: Actor) -> Actor:
+    """Who asked for something some time ago, with what they may do now: nothing when the account is gone or disabled,
+    or the token revoked. Who is neither, such as a person at the command line, is who they were."""
+    kind, _, name = who.name.partition(":")
+    if kind == "account":
+        account = await session.accounts.find(name)
+        given = account.roles if account and account.enabled else ()
+    elif kind == "token":
+        token = await session.tokens.named(name)
+        is_good = token and (token.expires_at is None or token.expires_at > datetime.now(UTC))
+        given = token.roles if token and is_good else ()
+    else:
+        return who
+    return Actor(who.name, await amount(session, given))
 
 
 def require_all(who: Actor, grants: Iterable[Grant]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from ztp_server.services.inputs import Inputs
 from ztp_server.services.known_phones import KnownPhones
 from ztp_server.services.needed_files import asked_first
 from ztp_server.services.own_files import make_file, own_rules
-from ztp_server.services.phone_registration import registration_of
+from ztp_server.services.phone_registration import own_domains, registration_of
 from ztp_server.services.templates import Templates
 from ztp_server.store import Session, Store
 
@@ -70,6 +70,10 @@ class PhoneStatus:
         whatever was changed of what they are made of."""
         status = await self._of_files(session, phone)
         return replace(status, registration=await registration_of(session, self._templates, phone))
+
+    async def own_domains(self, session: Session, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """The domains at which the users of phones are theirs, by the phones' ids."""
+        return await own_domains(session, self._templates, ids)
 
     async def _of_files(self, session: Session, phone: Phone) -> Status:
         if phone.category != "managed":

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from ztp_server.domain.access import Actor
-from ztp_server.errors import StoreUnavailable, TooMany
+from ztp_server.errors import Forbidden, StoreUnavailable, TooMany
 from ztp_server.services.phone_list import PhoneList
 from ztp_server.services.status_changes import News, Position, StatusChanges, cut
 from ztp_server.services.templates import Templates
@@ -27,6 +27,8 @@ MOST_WAITING = 16
 LOOK_SECONDS = 0.25
 BEAT_SECONDS = 15.0
 LONGEST_SECONDS = 300.0
+# So long after a look at what a token allows it is looked at again before more is told.
+_TRUSTED_SECONDS = 1.0
 # At least so often, because some things change by the clock.
 _CLOCK_SECONDS = 5.0
 
@@ -62,12 +64,12 @@ class StatusFeed:
     async def follow(self, who: Actor, after: str = "") -> AsyncGenerator[News | None, None]:
         """What is new of the phones that one may see, from a position on (empty: from now on). The first is where that
         is, or that the list is to be read anew; None from time to time says that nothing is new. It ends when too much
-        waits to be read, after five minutes, and when the server stops: then follow on from the last position. Raises
-        Forbidden, and TooMany."""
+        waits to be read, after five minutes, when the token is good no more or for other sites, and when the server
+        stops: then follow on from the last position. Raises Forbidden, and TooMany."""
         sites = who.sites("phones:view")
         if len(self._followers) >= MOST_FOLLOWERS or self._of_actor[who.name] >= MOST_OF_ONE:
             raise TooMany("too many follow already", 30)
-        return self._follow(who.name, sites, after)
+        return self._follow(who, sites, after)
 
     def close(self) -> None:
         """Let everybody go, and nobody in."""
@@ -75,10 +77,10 @@ class StatusFeed:
         for follower in list(self._followers):
             self._hang_up(follower)
 
-    async def _follow(self, name: str, sites: frozenset[str] | None, after: str) -> AsyncGenerator[News | None, None]:
+    async def _follow(self, who: Actor, sites: frozenset[str] | None, after: str) -> AsyncGenerator[News | None, None]:
         if self._is_closed:
             return
-        follower = _Follower(sites)
+        follower, name = _Follower(sites), who.name
         self._followers.add(follower)
         self._of_actor[name] += 1
         self._look()
@@ -87,19 +89,25 @@ class StatusFeed:
             await self._begun.wait()
             yield cut(await self._first(after), sites)
             loop = asyncio.get_running_loop()
-            end = loop.time() + LONGEST_SECONDS
+            checked = loop.time()
+            end = checked + LONGEST_SECONDS
             while loop.time() < end:
                 try:
                     async with asyncio.timeout(min(BEAT_SECONDS, max(0.0, end - loop.time()))):
                         news = await follower.waiting.get()
                 except TimeoutError:
-                    yield None
-                    continue
-                if news is None:
-                    return
-                found = cut(news, sites)
-                if found.phones or found.refresh:
-                    yield found
+                    found: News | None = None
+                else:
+                    if news is None:
+                        return
+                    found = cut(news, sites)
+                    if not (found.phones or found.refresh):
+                        continue
+                if loop.time() - checked >= _TRUSTED_SECONDS:
+                    if not await self._may_still(who, sites):
+                        return
+                    checked = loop.time()
+                yield found
         finally:
             self._followers.discard(follower)
             self._of_actor[name] -= 1
@@ -109,6 +117,20 @@ class StatusFeed:
                 self._looking.cancel()
                 self._looking = None
                 self._begun.clear()
+
+    async def _may_still(self, who: Actor, sites: frozenset[str] | None) -> bool:
+        """Whether the token that was shown allows the same as it did: people are logged out, and tokens revoked, while
+        a stream goes on."""
+        if not who.token:
+            return True
+        try:
+            async with self._store.read() as session:
+                held = await session.tokens.held(who.token)
+            return held is not None and Actor(who.name, held.grants).sites("phones:view") == sites
+        except Forbidden:
+            return False
+        except StoreUnavailable:
+            return True  # what was found out before is all there is to tell
 
     async def _first(self, after: str) -> News:
         changes = StatusChanges(*self._parts)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ztp_server.domain.access import Actor
 from ztp_server.domain.audit import AuditEntry
 from ztp_server.domain.job import Job, JobItem
 from ztp_server.domain.phone import Phone
@@ -17,6 +18,8 @@ from ztp_server.services.job_kinds import PacedKind, Ready
 from ztp_server.services.messenger import Messenger, Sent
 from ztp_server.services.notify_plan import Action
 from ztp_server.services.phone_batch import reason_of
+from ztp_server.services.registration_rollup import folded
+from ztp_server.services.role_grants import as_of_now
 from ztp_server.services.status import PhoneStatus
 from ztp_server.store import Session
 from ztp_server.store.seen_again import Seen
@@ -36,7 +39,6 @@ class TellKind(PacedKind):
 
     def __init__(self, action: Action, messenger: Messenger, status: PhoneStatus) -> None:
         self.name = f"phones.{action}"
-        self.hold_seconds = _RESTART_HOLD if action == "restart" else 0.0
         self._action: Action = action
         self._messenger = messenger
         self._status = status
@@ -51,9 +53,11 @@ class TellKind(PacedKind):
         there = {phone.id: phone for phone in await session.phones.get_many([item.subject for item in items])}
         rooms: dict[str, int] = {}
         found: list[Ready | JobItem] = []
+        # It may have been made long ago, and by somebody who may do less by now.
+        now = await as_of_now(session, job.who)
         for item in items:
             try:
-                found.append(await self._ready(session, job, item, there.get(item.subject), rooms))
+                found.append(await self._ready(session, (job, now), item, there.get(item.subject), rooms))
             except (Refused, Damaged) as error:
                 found.append(replace(item, state="refused", detail=str(error)))
         return found
@@ -69,7 +73,12 @@ class TellKind(PacedKind):
         now, most = datetime.now(UTC), timedelta(seconds=job.order["follow"])
         sent = {item.position: item.told.sent_at for item in items if item.told and item.told.sent_at}
         seen = await session.seen_again.since({item.subject: sent[item.position] for item in items})
-        after = [self._followed(item, seen, now >= sent[item.position] + most, job.order["follow"]) for item in items]
+        registered = await self._registered(session, items, seen)
+        after = []
+        for item in items:
+            # One that was sent in times to come was so before the clock was set back: nobody waits for that.
+            is_over = abs(now - sent[item.position]) >= most
+            after.append(self._followed(item, seen, registered, is_over, job.order["follow"]))
         return [new for new, old in zip(after, items, strict=True) if new != old]
 
     async def note(self, session: Session, job: Job, items: Sequence[JobItem]) -> None:
@@ -80,29 +89,49 @@ class TellKind(PacedKind):
             await session.audit.add_all(job.who, entries)
 
     async def _ready(
-        self, session: Session, job: Job, item: JobItem, phone: Phone | None, rooms: dict[str, int]
+        self, session: Session, made: tuple[Job, Actor], item: JobItem, phone: Phone | None, rooms: dict[str, int]
     ) -> Ready | JobItem:
+        job, now = made
         if phone is None:
             return replace(item, state="refused", detail="was removed")
         # It may have been moved since the job was made.
-        job.who.require(TELL, phone.site)
-        is_news = bool(job.order.get("changed_only"))
-        if is_news and await self._status.has_current_files(session, phone):
+        for who in (job.who, now):
+            who.require(TELL, phone.site)
+        is_changed = bool(job.order.get("changed_only"))
+        if is_changed and await self._status.has_current_files(session, phone):
             return replace(item, state="unchanged")
         reached = await still_registered(session, phone, job.order.get("were", {}).get(phone.id, ""))
         plan = await self._messenger.plan(session, reached, self._action, when=job.order["when"])
         if phone.site not in rooms:
             rooms[phone.site] = await session.seen_again.phones_at(phone.site) // SITE_PART
-        return Ready(item, phone.site, rooms[phone.site], (plan, is_news))
+        # Who is logged out and another in within a minute: the phone is to hear of both.
+        ticket = plan, is_changed or "were" in job.order
+        # A re-sync that costs something is a restart.
+        hold = _RESTART_HOLD if self._action == "restart" or plan.cost else 0.0
+        return Ready(item, phone.site, rooms[phone.site], ticket, hold)
 
-    def _followed(self, item: JobItem, seen: Seen, is_over: bool, most: int) -> JobItem:
+    async def _registered(self, session: Session, items: Sequence[JobItem], seen: Seen) -> dict[str, datetime]:
+        """When phones were first seen to register, with a server of their own: elsewhere a user of the same name is
+        somebody else."""
+        new = {item.subject for item in items if item.told and item.told.registered is None} & seen.registered.keys()
+        own = await self._status.own_domains(session, new) if new else {}
+        found: dict[str, datetime] = {}
+        for name, domains in own.items():
+            at = [at for domain, at in seen.registered[name].items() if folded(domain) in domains]
+            if at:
+                found[name] = min(at)
+        return found
+
+    def _followed(
+        self, item: JobItem, seen: Seen, registered: Mapping[str, datetime], is_over: bool, most: int
+    ) -> JobItem:
         told = item.told
         if told is None or told.sent_at is None:
             return item
         told = replace(
             told,
             fetched=_after_seconds(told.fetched, told.sent_at, seen.fetched.get(item.subject)),
-            registered=_after_seconds(told.registered, told.sent_at, seen.registered.get(item.subject)),
+            registered=_after_seconds(told.registered, told.sent_at, registered.get(item.subject)),
         )
         is_back = self._action == "resync" or told.registered is not None or item.subject not in seen.heard
         if (told.fetched is None or not is_back) and not is_over:

@@ -78,11 +78,7 @@ class Login:
     def learn(self, response: Message) -> bool:
         """Take in a 401 or 407; whether it is worth asking again. A credential is shown for a realm once, and once more
         when only the nonce was too old."""
-        code = getattr(response, "code", 0)
-        if code not in _ANSWERS:
-            return False
-        asking, answering = _ANSWERS[code]
-        for asked in self._usable(response.headers.getlist(asking)[:_MOST_CHALLENGES]):
+        for answering, asked in self._asked(response):
             place = (answering, asked.realm)
             tries = self._tries.get(place, 0)
             known = self._current.get(place)
@@ -92,6 +88,16 @@ class Login:
                 self._current[place] = asked
                 return True
         return False
+
+    def is_asked(self, response: Message) -> bool:
+        """Whether a response asks for what could be answered."""
+        return bool(self._asked(response))
+
+    def _asked(self, response: Message) -> list[tuple[str, _Challenge]]:
+        """What could be answered of a response, each with the header that would."""
+        asking, answering = _ANSWERS.get(getattr(response, "code", 0), ("", ""))
+        values = response.headers.getlist(asking)[:_MOST_CHALLENGES] if asking else []
+        return [(answering, asked) for asked in self._usable(values)]
 
     def _usable(self, values: Sequence[str]) -> list[_Challenge]:
         """What we can answer; of the challenges of one realm the strongest alone."""

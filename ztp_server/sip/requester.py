@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sipmessage
 
@@ -71,14 +71,35 @@ class Requester:
         """The final response, and what it came on. Raises Unanswered, and BadValue before anything is sent."""
         login.begin()
         for _ in range(_MOST_ROUNDS):
-            channel = await self._transports.open(destination)
-            branch = COOKIE + secrets.token_hex(16)
-            call.cseq += 1
-            raw = self._written(call, part, channel, branch, login)
-            final = await self._transactions.run(channel, branch, raw, call.call_id, call.cseq, part.method)
+            final, channel = await self._once(call, part, destination, login)
             if not login.learn(final):
                 break
         return final, channel
+
+    async def send_behind(
+        self, call: Call, part: Part, destination: Destination, login: Login, asker: str
+    ) -> sipmessage.Response:
+        """The final response of somebody behind the destination, to whom the login is not for. A proxy hands on who is
+        asked by whom, and whoever is asked chooses the words: so what the login answers is what the destination itself
+        asks for at `asker`, an address of its own, and nothing where it asks for nothing. Raises as `send`."""
+        login.begin()
+        final, _ = await self._once(call, part, destination, login)
+        if login.is_asked(final):
+            own = replace(call, target=asker, recipient=asker)
+            asked, _ = await self._once(own, part, destination, login)
+            call.cseq = own.cseq
+            if asked.code == final.code and login.learn(asked):
+                final, _ = await self._once(call, part, destination, login)
+        return final
+
+    async def _once(
+        self, call: Call, part: Part, destination: Destination, login: Login
+    ) -> tuple[sipmessage.Response, Channel]:
+        channel = await self._transports.open(destination)
+        branch = COOKIE + secrets.token_hex(16)
+        call.cseq += 1
+        raw = self._written(call, part, channel, branch, login)
+        return await self._transactions.run(channel, branch, raw, call.call_id, call.cseq, part.method), channel
 
     def _written(self, call: Call, part: Part, channel: Channel, branch: str, login: Login) -> bytes:
         host, port = bracketed(channel.local[0]), channel.local[1]

@@ -94,8 +94,10 @@ class UserAgent:
         sender: str = "",
         recipient: str = "",
         contact: bool = False,
+        asker: str = "",
     ) -> Response:
-        """Send a request of any method but INVITE, ACK and CANCEL. `contact` adds our Contact."""
+        """Send a request of any method but INVITE, ACK and CANCEL. `contact` adds our Contact. With `asker`, an address
+        of the destination's own, the credentials are for it alone, and not for whoever is behind it."""
         if check_name(method) != method.upper() or method in ("INVITE", "ACK", "CANCEL"):
             raise BadValue("method", "must be in capitals, and none of INVITE, ACK and CANCEL")
         given = check_headers(headers)
@@ -105,8 +107,12 @@ class UserAgent:
             raise BadValue("content_type", "must say what the body is")
         call = check_call(target, recipient, sender)
         try:
-            part = Part(method, given, body, contact)
-            final, _ = await self._requester.send(call, part, destination, Login(credentials))
+            part, login = Part(method, given, body, contact), Login(credentials)
+            if asker and credentials:
+                asker = check_call(asker, "", "").target
+                final = await self._requester.send_behind(call, part, destination, login, asker)
+            else:
+                final, _ = await self._requester.send(call, part, destination, login)
         except Unanswered as error:
             return error.as_response()
         return as_outcome(final)
@@ -133,9 +139,11 @@ class UserAgent:
         credentials: Sequence[Credentials] = (),
         sender: str = "",
         recipient: str = "",
+        asker: str = "",
     ) -> Response:
         """Say something to who did not subscribe to it, as phones know it: `event` is `check-sync`, or
-        `check-sync;reboot=true`. 481 and 489 mean that a phone was reached and does not know it."""
+        `check-sync;reboot=true`. 481 and 489 mean that a phone was reached and does not know it. `asker` is as in
+        `request`."""
         return await self.request(
             *("NOTIFY", target, destination),
             headers=[("Event", _event(event)), ("Subscription-State", state), *headers],
@@ -145,6 +153,7 @@ class UserAgent:
             sender=sender,
             recipient=recipient,
             contact=True,
+            asker=asker,
         )
 
     def subscribe(

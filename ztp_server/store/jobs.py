@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,13 +18,12 @@ from ztp_server.domain.job import DAMAGED_ORDER, ENDED, Job, JobItem, JobState, 
 from ztp_server.domain.told import Told
 from ztp_server.errors import Damaged, NotFound
 from ztp_server.store import places
+from ztp_server.store.job_conditions import WAITING, is_over, may_begin
 from ztp_server.store.schema_access import job_files, job_items, jobs
 from ztp_server.store.vault import Vault
 
 _BATCH = 1000
 _LAST = 2**31 - 1
-_WAITING = ("queued", "running")
-_LONGEST_LEASE = timedelta(minutes=1)
 
 
 def new_job_id() -> str:
@@ -44,7 +44,7 @@ class JobStore:
             "state": job.state,
             "actor": job.who.name[:255],
             "grants": [{"permissions": sorted(g.permissions), "site": g.site} for g in job.who.grants],
-            "order": {"sealed": self._vault.seal(json.dumps(dict(job.order)), places.job_order(job.id))},
+            "order": self._sealed_order(job),
             "total": 0,
             "done": 0,
             "failed": 0,
@@ -89,6 +89,12 @@ class JobStore:
         await self._connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(total=result.rowcount))
         return result.rowcount
 
+    async def extend(self, job: Job, items: Iterable[JobItem]) -> None:
+        """Give a job that was not begun more items, behind those it has, and the order as it is in `job`."""
+        count = await self.add_items(job.id, (replace(item, position=item.position + job.total) for item in items))
+        values = {"total": job.total + count, "order": self._sealed_order(job)}
+        await self._connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(values))
+
     async def get(self, job_id: str) -> Job:
         """Raises NotFound."""
         row = (await self._connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).first()
@@ -131,26 +137,31 @@ class JobStore:
         return found
 
     async def waiting(
-        self, *, kinds: Collection[str] | None = None, others: Collection[str] = (), but: Collection[str] = ()
-    ) -> str | None:
+        self, *, kinds: Collection[str] | None = None, others: Collection[str] = (), but: Collection[str] = (),
+        of_one: int | None = None,
+    ) -> str | None:  # fmt: skip
         """The oldest job whose time has come and that nobody runs: queued, or left by one whose time ran out. Of these
-        `kinds` (None: of all) without `others`, and none of the ids `but`."""
+        `kinds` (None: of all) without `others`, and none of the ids `but`, nor of who made so many of these (`of_one`;
+        None: however many)."""
         now = datetime.now(UTC)
-        free = sa.or_(jobs.c.owner == "", _is_over(now))
-        query = sa.select(jobs.c.id).where(jobs.c.state.in_(_WAITING), free, _may_begin(now))
+        free = sa.or_(jobs.c.owner == "", is_over(now))
+        query = sa.select(jobs.c.id).where(jobs.c.state.in_(WAITING), free, may_begin(now))
         query = query.where(jobs.c.kind.not_in(others), jobs.c.id.not_in(but))
         if kinds is not None:
             query = query.where(jobs.c.kind.in_(kinds))
+        if of_one is not None:
+            made = sa.select(jobs.c.actor).where(jobs.c.id.in_(but)).group_by(jobs.c.actor)
+            query = query.where(jobs.c.actor.not_in(made.having(sa.func.count() >= of_one)))
         return (await self._connection.execute(query.order_by(jobs.c.id).limit(1))).scalar()
 
     async def take(self, job_id: str, owner: str, seconds: float) -> bool:
         """Take or keep the right to run a job for some seconds; False when another has it, it has ended, or its time
         has not come."""
         now = datetime.now(UTC)
-        free = sa.or_(jobs.c.owner.in_(("", owner)), _is_over(now))
+        free = sa.or_(jobs.c.owner.in_(("", owner)), is_over(now))
         result = await self._connection.execute(
             sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state.in_(_WAITING), free, _may_begin(now))
+            .where(jobs.c.id == job_id, jobs.c.state.in_(WAITING), free, may_begin(now))
             .values(
                 state="running",
                 owner=owner,
@@ -263,6 +274,9 @@ class JobStore:
             "undo": self._sealed_undo(job_id, item),
         }
 
+    def _sealed_order(self, job: Job) -> dict[str, str]:
+        return {"sealed": self._vault.seal(json.dumps(dict(job.order)), places.job_order(job.id))}
+
     def _sealed_undo(self, job_id: str, item: JobItem) -> str:
         text = json.dumps(dict(item.undo)) if item.undo else ""
         return self._vault.seal(text, places.job_undo(job_id, item.position))
@@ -281,14 +295,3 @@ class JobStore:
             who=Actor(row["actor"], grants),
             order=order,
         )
-
-
-def _may_begin(now: datetime) -> sa.ColumnElement[bool]:
-    """Whether the time of a job has come. One that is running had its time, whatever the clock says since."""
-    return sa.or_(jobs.c.state == "running", jobs.c.not_before.is_(None), jobs.c.not_before <= now)
-
-
-def _is_over(now: datetime) -> sa.ColumnElement[bool]:
-    """Whether nobody has the right to run a job any more. One that lasts longer than any is given was given before the
-    clock was set back."""
-    return sa.or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, jobs.c.lease_until > now + _LONGEST_LEASE)

@@ -70,6 +70,13 @@ class PacedItemStore:
             replace(job, done=job.done + count, failed=job.failed + count, summary=summary), under_way
         )
 
+    async def not_begun(self, actor: str, kind: str) -> set[str]:
+        """What jobs of one kind that somebody made, and that go on, are about and did not begin with yet."""
+        query = sa.select(job_items.c.subject).join(jobs, jobs.c.id == job_items.c.job_id).distinct()
+        going_on = sa.and_(jobs.c.state.in_(("queued", "running")), sa.not_(jobs.c.stop))
+        query = query.where(jobs.c.actor == actor, jobs.c.kind == kind, going_on)
+        return set((await self._connection.execute(query.where(job_items.c.state == "pending"))).scalars())
+
     async def _count(self, job: Job, under_way: int) -> Job:
         summary = {state: count for state, count in job.summary.items() if state != "under_way"}
         after = replace(job, summary={**summary, "under_way": under_way} if under_way else summary)

@@ -18,10 +18,11 @@ from ztp_server.store.schema_sip import phone_registrations, registrations
 
 @dataclass(frozen=True)
 class Seen:
-    """When phones were first seen again, by id. `heard` are those of which somebody tells whether they register."""
+    """When phones were first seen again, by id; by domain, too, that users of theirs were registered at: not every user
+    of that name is theirs. `heard` are those of which somebody tells whether they register."""
 
     fetched: dict[str, datetime] = field(default_factory=dict)
-    registered: dict[str, datetime] = field(default_factory=dict)
+    registered: dict[str, dict[str, datetime]] = field(default_factory=dict)
     heard: frozenset[str] = frozenset()
 
 
@@ -42,7 +43,7 @@ class SeenAgainStore:
         )
         return Seen(
             _first(told, await self._connection.execute(asked)),
-            _first(told, await self._connection.execute(_registered(ids, first))),
+            _first_by_domain(told, await self._connection.execute(_registered(ids, first))),
             frozenset((await self._connection.execute(heard)).scalars()),
         )
 
@@ -52,15 +53,15 @@ class SeenAgainStore:
         return (await self._connection.execute(query)).scalar_one()
 
 
-def _registered(ids: sa.Select[Any], first: datetime) -> sa.Select[tuple[str, datetime]]:
-    """Registrations of phones' own lines, or those they borrow, that changed since and are there."""
+def _registered(ids: sa.Select[Any], first: datetime) -> sa.Select[tuple[str, str, datetime]]:
+    """Registrations of users of phones' own lines, or of those they borrow, that changed since and are there."""
     own = sa.select(lines.c.phone_id.label("phone_id"), lines.c.user).where(lines.c.phone_id.in_(ids))
     borrowed = sa.select(phones.c.id.label("phone_id"), user_lines.c.user)
     borrowed = borrowed.join(user_lines, user_lines.c.user_id == phones.c.user_id).where(phones.c.id.in_(ids))
     users = sa.union(own, borrowed).subquery()
     told, kept = registrations.c, phone_registrations.c
     return (
-        sa.select(users.c.phone_id, told.changed_at)
+        sa.select(users.c.phone_id, told.domain, told.changed_at)
         .join(phone_registrations, kept.phone_id == users.c.phone_id)
         .join(
             registrations,
@@ -78,4 +79,13 @@ def _first(told: Mapping[str, datetime], rows: Iterable[Any]) -> dict[str, datet
     for phone_id, at in rows:
         if at > told[phone_id]:
             found[phone_id] = min(at, found.get(phone_id, at))
+    return found
+
+
+def _first_by_domain(told: Mapping[str, datetime], rows: Iterable[Any]) -> dict[str, dict[str, datetime]]:
+    found: dict[str, dict[str, datetime]] = {}
+    for phone_id, domain, at in rows:
+        if at > told[phone_id]:
+            of_phone = found.setdefault(phone_id, {})
+            of_phone[domain] = min(at, of_phone.get(domain, at))
     return found

@@ -235,3 +235,17 @@ async def test_nobody_there_is_silence(registrar: Registrar) -> None:
     async with rpc("http://169.254.169.254/latest/meta-data") as tells:
         assert "ermission" in await silent(tells)
     assert registrar.asked == []
+
+
+async def test_a_contact_that_changed_without_a_gap_is_seen_soon_however_many_others_there_are(
+    registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kamailio_rpc, "_TURN_SECONDS", 0.1)
+    registrar.contacts = {"100": [contact("sip:100@192.0.2.7")], **{f"s{n}": [] for n in range(4000)}}
+    async with at(registrar) as url:
+        tells = rpc(url)
+        tells.want({"100@pbx.example"})
+        async with tells:
+            assert (await everything(tells))["100"].contacts[0].uri == "sip:100@192.0.2.7"
+            registrar.contacts["100"] = [contact("sip:100@192.0.2.8")]
+            assert (await told(tells)).contacts[0].uri == "sip:100@192.0.2.8"

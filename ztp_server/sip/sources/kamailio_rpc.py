@@ -30,8 +30,10 @@ _SHARE, _SHARE_OF_LOOKS = 0.05, 0.03
 _MOST_SAVED = 4.0
 _LEAST_BETWEEN = 1.0
 _LOOK_SECONDS = 60.0
-# After so long an address is looked up again, whatever else; and so many at a time.
-_TURN_SECONDS = 180.0
+# After so long an address is looked up again, whatever else, because a phone that was started anew may have another
+# contact; of many after longer, so that it is so many a second. And so many at a time.
+_TURN_SECONDS = 5.0
+_TURNS_A_SECOND = 28.0
 _MOST_AT_A_TIME = 1000
 # Kamailio drops contacts once a minute that are over (usrloc, `timer_interval`); and one that is over may come back.
 _AFTER_EXPIRY, _UNTIL_DROPPED = 1.0, 2.0
@@ -153,7 +155,7 @@ class KamailioRpc(Reached):
         known = line.told.contacts
         told = Told(line.told.user, line.told.domain, tuple(_as_known(place, known) for place in places))
         # Each at a time of its own, however many came at once.
-        turn = max(_TURN_SECONDS, len(self._lines) / 40) * random.uniform(0.5, 1.0)
+        turn = max(_TURN_SECONDS, self._count / _TURNS_A_SECOND) * random.uniform(0.5, 1.0)
         ends = [
             (one.expires_at - datetime.now(UTC)).total_seconds() + _AFTER_EXPIRY for one in places if one.expires_at
         ]
@@ -166,6 +168,12 @@ class KamailioRpc(Reached):
         """Tell it, unless all of it is told in a moment."""
         if not self._anew.is_set():
             self._tell(told)
+
+    @property
+    def _count(self) -> int:
+        """How many lines are looked up, or a few more."""
+        # An address that is wanted is there with its domain and without.
+        return len(self._lines) if self._wanted is None else min(len(self._lines), len(self._wanted) // 2 + 1)
 
     def _is_wanted(self, aor: str) -> bool:
         return self._wanted is None or aor.lower() in self._wanted
