@@ -187,6 +187,7 @@ async def test_a_site_is_never_told_all_at_once(office: Services, messages: Mess
 async def test_a_phone_that_restarts_holds_its_place_until_it_is_seen(
     office: Services, messages: Messages, action: Any
 ) -> None:
+    messages.cost = "it restarts them"
     job = await office.restarts.tell_many(ADMIN, action, named(VVX, OTHER_VVX), replace(FAST, follow=600))
     running = asyncio.create_task(office.job_runner.run(job.id))
     await asyncio.wait_for(messages.heard.wait(), PATIENCE)

@@ -54,11 +54,14 @@ class Messages:
     held: asyncio.Event | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     before_answer: Callable[[str], Any] = lambda _mac: None
+    # What a re-sync costs: a phone that it restarts.
+    cost: str = ""
 
     async def plan(self, _session: Any, phone: Phone, action: Any, *, when: Any = "now") -> Plan:
         if phone.hardware_id in self.refusals:
             raise Refused(self.refusals[phone.hardware_id])
-        return Plan(phone.id, phone.hardware_id, phone.site, action, when, (Way(),), cost="it drops calls")  # type: ignore[arg-type]
+        cost = self.cost or ("it drops calls" if action == "restart" else "")
+        return Plan(phone.id, phone.hardware_id, phone.site, action, when, (Way(),), cost=cost)  # type: ignore[arg-type]
 
     async def send(self, plan: Plan, *, is_news: bool = False) -> Sent:
         self.sent.append(plan.hardware_id)
