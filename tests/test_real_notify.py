@@ -12,11 +12,13 @@ from pathlib import Path
 
 from tests import test_real_registrar as real
 from tests.conftest import ADMIN, World
+from tests.services.phones_to_tell import plan_now
 from tests.test_real_registrar import SOFTPHONE
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.platform import Platform
 from ztp_server.services.messenger import Messenger, Sent
 from ztp_server.services.notify_plan import Action
+from ztp_server.services.opening import Services
 
 pytestmark = real.pytestmark
 
@@ -47,11 +49,11 @@ async def test_linphone_acknowledges_and_baresip_knows_no_such_thing(
         async with services.store.write() as session:
             platform = await session.platforms.add(platform)
 
-        sent = await _tell(services.messenger, linphone, "resync")
+        sent = await _tell(services, services.messenger, linphone, "resync")
         assert (sent.ok, sent.reached, sent.code) == (True, True, 200), sent
-        sent = await _tell(services.messenger, linphone, "restart")
+        sent = await _tell(services, services.messenger, linphone, "restart")
         assert (sent.ok, sent.reached, sent.code) == (True, True, 200), sent
-        sent = await _tell(services.messenger, baresip, "resync")
+        sent = await _tell(services, services.messenger, baresip, "resync")
         assert (sent.ok, sent.reached, sent.code, sent.is_unsupported) == (False, True, 481, True), sent
 
         # The same over TLS, the platform being who our CA says it is.
@@ -59,22 +61,22 @@ async def test_linphone_acknowledges_and_baresip_knows_no_such_thing(
         async with services.store.write() as session:
             over_tls = replace(platform, address=f"tls:localhost:{registrar.tls_port}", ca=ca)
             platform = await session.platforms.edit(over_tls)
-        assert "not told again within" in (await _tell(services.messenger, linphone, "resync")).detail
-        later = Messenger(services.store, services.templates, services.address, services.platform_agents)
-        sent = await _tell(later, linphone, "resync")
+        assert "not told again within" in (await _tell(services, services.messenger, linphone, "resync")).detail
+        later = Messenger(services.templates, services.address, services.platform_agents)
+        sent = await _tell(services, later, linphone, "resync")
         assert (sent.ok, sent.code) == (True, 200), sent
 
         nobody = replace(linphone, lines=(Line("1999", password="x"),), id="0" * 32)
-        sent = await _tell(later, nobody, "resync")
+        sent = await _tell(services, later, nobody, "resync")
         assert (sent.ok, sent.reached, sent.code) == (False, False, 404), sent
 
         async with services.store.write() as session:
             await session.platforms.edit(replace(platform, ca=""))
-        stranger = Messenger(services.store, services.templates, services.address, services.platform_agents)
-        sent = await _tell(stranger, linphone, "resync")
+        stranger = Messenger(services.templates, services.address, services.platform_agents)
+        sent = await _tell(services, stranger, linphone, "resync")
         assert not sent.reached and sent.detail.startswith("platform pbx, tls:"), sent
         assert ": TLS fails: " in sent.detail and sent.detail.endswith(": see ztp platform check pbx"), sent
 
 
-async def _tell(messenger: Messenger, phone: Phone, action: Action) -> Sent:
-    return await messenger.send(await messenger.plan_now(phone, action))
+async def _tell(services: Services, messenger: Messenger, phone: Phone, action: Action) -> Sent:
+    return await messenger.send(await plan_now(services, messenger, phone, action))

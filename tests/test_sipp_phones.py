@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.opened import new_data, open_data
-from tests.services.phones_to_tell import make_phone, make_platform, register
+from tests.services.phones_to_tell import make_phone, make_platform, plan_now, register
 from tests.sip.conftest import LOOPBACK
 from ztp_server.domain.phone import Line
 from ztp_server.domain.platform import Platform
@@ -159,7 +159,7 @@ async def told(case: Case, number: int, services: Services, messenger: Messenger
         *map(str, command), cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        plan = await messenger.plan_now(phone, case.action)
+        plan = await plan_now(services, messenger, phone, case.action)
         sent = await messenger.send(plan)
         async with asyncio.timeout(25):
             return sent, await process.wait()
@@ -178,7 +178,7 @@ async def test_each_family_answered_by_sipp(tmp_path: Path) -> None:
     services = await open_data(new_data(tmp_path / "data"))
     await make_platform(services)
     agents = Agents()
-    messenger = Messenger(services.store, services.templates, services.address, agents)
+    messenger = Messenger(services.templates, services.address, agents)
     for number, case in enumerate(CASES, 1):
         sent, verdict = await told(case, number, services, messenger, tmp_path)
         assert (sent.ok, sent.reached) == (case.ok, case.reached), (case, sent)

@@ -12,6 +12,8 @@ from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.platform import Platform
 from ztp_server.domain.registration import Contact
 from ztp_server.domain.status import Progress
+from ztp_server.services.messenger import Messenger
+from ztp_server.services.notify_plan import Action, Plan, When
 from ztp_server.services.opening import Services
 from ztp_server.store.registrations import Told
 
@@ -25,6 +27,12 @@ async def make_platform(services: Services, **changes: Any) -> Platform:
     platform = Platform("pbx", "PBX", ("sip.example.net",), address="udp:192.0.2.5:5060")
     async with services.store.write() as session:
         return await session.platforms.add(replace(platform, **changes))
+
+
+async def plan_now(services: Services, messenger: Messenger, phone: Phone, action: Action, when: When = "now") -> Plan:
+    """How a messenger would tell a phone as things are."""
+    async with services.store.read() as session:
+        return await messenger.plan(session, phone, action, when=when)
 
 
 async def make_phone(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.phones_to_tell import make_phone, make_platform, register
+from tests.services.phones_to_tell import make_phone, make_platform, plan_now, register
 from tests.services.test_phone_interface import PASSWORD, HttpPhone
 from tests.services.test_phone_interface import status as http_status
 from tests.sip.conftest import LOOPBACK
@@ -68,7 +68,7 @@ class Office:
         self.platform = platform
         self.now = 1000.0
         self.messenger = Messenger(
-            *(services.store, services.templates, services.address, agents),
+            *(services.templates, services.address, agents),
             interface=interface,
             clock=lambda: self.now,
         )
@@ -79,7 +79,7 @@ class Office:
         return await make_phone(self.services, "vvx-411", settings, number=self._phones, **more)
 
     async def tell(self, phone: Phone | None = None, action: Any = "resync") -> asyncio.Task[Sent]:
-        plan = await self.messenger.plan_now(phone or await self.phone(), action)
+        plan = await plan_now(self.services, self.messenger, phone or await self.phone(), action)
         return asyncio.create_task(self.messenger.send(plan))
 
     async def answered(self, status: str, *headers: str, **more: Any) -> Sent:
@@ -294,7 +294,7 @@ async def test_a_phone_is_told_news_within_the_minute_and_the_minute_begins_anew
     first, second = await office.phone(), await office.phone()
 
     async def told(phone: Phone, *, is_news: bool = False) -> Sent:
-        plan = await office.messenger.plan_now(phone, "resync")
+        plan = await plan_now(office.services, office.messenger, phone, "resync")
         asked = asyncio.create_task(office.messenger.send(plan, is_news=is_news))
         (await office.platform.next("NOTIFY")).reply("200 OK")
         return await soon(asked)
@@ -344,7 +344,7 @@ async def test_the_phone_interface_comes_first_and_nothing_follows_what_may_have
     given = {"rest_api_enabled": "on", "admin_password": "Ad&min1", "custom.apps.restapi.sipNotify.enabled": "1"}
     phones = [await office.phone(given, firmware="6.4.3.1", address=f"127.0.0.{n}") for n in (1, 2, 3)]
     # All at the one address that listens, as far as sockets go.
-    plans = [await office.messenger.plan_now(phone, "restart") for phone in phones]
+    plans = [await plan_now(services, office.messenger, phone, "restart") for phone in phones]
     plans = [replace(plan, tries=(_here(plan.tries[0]), *plan.tries[1:])) for plan in plans]
 
     sent = await soon(office.messenger.send(plans[0]))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import ADMIN, HOSTILE_PASSWORD
-from tests.services.phones_to_tell import make_phone, make_platform, register
+from tests.services.phones_to_tell import make_phone, make_platform, plan_now, register
 from ztp_server.domain.phone import Line, Phone
 from ztp_server.domain.registration import Contact
 from ztp_server.errors import Refused
@@ -70,7 +70,7 @@ TABLE: list[tuple[str, Mapping[str, str], str, Action, When, list[str] | str]] =
 
 
 async def plan(services: Services, phone: Phone, action: Action = "resync", when: When = "now") -> Plan:
-    return await services.messenger.plan_now(phone, action, when=when)
+    return await plan_now(services, services.messenger, phone, action, when)
 
 
 async def refusal(services: Services, phone: Phone, action: Action = "resync") -> str:

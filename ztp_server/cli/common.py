@@ -8,7 +8,7 @@ import getpass
 import json
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -116,13 +116,6 @@ def warn(warnings: Iterable[str]) -> None:
     """Say on stderr what was done all the same."""
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-
-
-def warn_of_custom(services: Any, model: str, changes: Mapping[str, Any]) -> None:
-    """Warn of raw parameters among changes that the firmware is not known to have."""
-    from ztp_server.services.custom_parameters import custom_warnings
-
-    warn(custom_warnings(services.templates.catalog, model, changes))
 
 
 def local_actor() -> Actor:

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ztp_server import __version__
 from ztp_server.domain.access import Actor
@@ -166,11 +166,6 @@ class Backups:
         to.chmod(0o600)
         with closing(sqlite3.connect(f"{to.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
             return [row[0] for row in copy.execute("SELECT DISTINCT sha256 FROM firmware ORDER BY sha256")]
-
-
-def backup_view(made: Backup) -> dict[str, Any]:
-    """As doors show it."""
-    return {"files": made.files, "size": made.size, "left_out": made.left_out}
 
 
 def _refuse_existing(file: Path) -> None:

@@ -30,13 +30,25 @@ async def given_phones(
     ]
 
 
+async def with_borrowed_lines(session: Session, phones: Sequence[Phone]) -> list[Phone]:
+    """The same phones in the same order, hot desks with the lines of who is logged in; the others with those of their
+    own, also when nobody is: these are accounts all the same."""
+    users = await session.users.lines_of({phone.borrows_from for phone in phones} - {""})
+    return [
+        replace(phone, lines=users.get(phone.borrows_from, ())) if phone.borrows_from else phone for phone in phones
+    ]
+
+
 async def still_registered(session: Session, phone: Phone, user: str) -> Phone:
     """The phone as it may be registered until it has its new files: with the lines of a user who was on it."""
-    lines = (await session.users.lines_of([user])).get(user, ()) if user else ()
+    lines = await _lines_of(session, user)
     return replace(phone, lines=lines, logged_out=phone.has_nobody) if lines and not phone.lines else phone
 
 
 async def user_lines_of(session: Session, phone: Phone) -> tuple[Line, ...]:
     """The lines of the user a phone borrows from."""
-    user = phone.borrows_from
+    return await _lines_of(session, phone.borrows_from)
+
+
+async def _lines_of(session: Session, user: str) -> tuple[Line, ...]:
     return (await session.users.lines_of([user])).get(user, ()) if user else ()

@@ -20,7 +20,7 @@ from ztp_server.services.platform_agent import PlatformAgents
 from ztp_server.services.shared_records import SharedRecords
 from ztp_server.services.templates import Templates
 from ztp_server.sip.outcome import Response
-from ztp_server.store import Session, Store
+from ztp_server.store import Session
 
 # So long a phone is not told the same again: two people, or a person and a change, at once.
 QUIET_SECONDS = 60.0
@@ -57,7 +57,6 @@ class Messenger:
 
     def __init__(
         self,
-        store: Store,
         templates: Templates,
         address: ServerAddress,
         agents: PlatformAgents,
@@ -66,7 +65,6 @@ class Messenger:
         interface: PhoneInterface | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
         self._templates = templates
         self._agents = agents
         self._interface = interface or PhoneInterface()
@@ -80,11 +78,6 @@ class Messenger:
         phones share is read once a session, which must not change it."""
         shared = self._shared.setdefault(session, SharedRecords())
         return await make_plan(session, shared, self._templates, phone, action, when)
-
-    async def plan_now(self, phone: Phone, action: Action, *, when: When = "now") -> Plan:
-        """As `plan`, in a session of its own."""
-        async with self._store.read() as session:
-            return await self.plan(session, phone, action, when=when)
 
     async def send(self, plan: Plan, *, is_news: bool = False) -> Sent:
         """Tell a phone, in the first way that it takes; also again within the minute where there `is_news`: it was told

@@ -181,7 +181,7 @@ async def open_services(
     phones = Phones(store, templates, address, status)
     phone_list = PhoneList(store, templates, status)
     agents = PlatformAgents()
-    messenger = Messenger(store, templates, address, agents, makers=makers)
+    messenger = Messenger(templates, address, agents, makers=makers)
     asking = Asking()
     kinds = _job_kinds(templates, address, messenger, status, asking)
     runner = JobRunner(store, kinds)

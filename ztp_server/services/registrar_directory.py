@@ -13,6 +13,7 @@ from ztp_server.domain.registrar import Registrar, SipAccount
 from ztp_server.domain.text import forbidden_character
 from ztp_server.errors import BadValue, Damaged, NotFound
 from ztp_server.render import Renderer
+from ztp_server.services.given_phones import with_borrowed_lines
 from ztp_server.services.registrar_accounts import Accounts, Places
 from ztp_server.services.registrar_folders import ACCOUNTS, DOMAIN, DOMAIN_END, read_registrar, render_part
 from ztp_server.services.standing_reveals import StandingReveals
@@ -92,9 +93,9 @@ class _Finder:
         whole = f"{user}@{domain}"
         ids = await self._session.line_owners.phones(user, whole, _MOST_PHONES)
         found: list[SipAccount] = []
-        for phone in await self._session.phones.get_many(ids):
-            if self._is_seen(phone.site):
-                found += await self._accounts(await self._with_lines(phone), user, whole)
+        seen = [phone for phone in await self._session.phones.get_many(ids) if self._is_seen(phone.site)]
+        for phone in await with_borrowed_lines(self._session, seen):
+            found += await self._accounts(phone, user, whole)
         found = found or await self._of_nobody(user, whole)
         found = [account for account in found if account.domain == domain]
         named = [account for account in found if account.auth_user == user] or found
@@ -111,11 +112,6 @@ class _Finder:
                 for phone in await self._session.phones.get_many([one["id"] for one in first]):
                     found += await self._accounts(replace(phone, lines=()), user, whole)
         return found
-
-    async def _with_lines(self, phone: Phone) -> Phone:
-        """The phone with the lines of who is on it, where it has none of its own."""
-        owner = phone.borrows_from
-        return replace(phone, lines=(await self._session.users.lines_of([owner])).get(owner, ())) if owner else phone
 
     async def _accounts(self, phone: Phone, user: str, whole: str) -> list[SipAccount]:
         places = await self._places(phone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ztp_server.domain.access import Actor
@@ -13,6 +13,7 @@ from ztp_server.domain.registrar import Passwords, Registrar, SipAccount, Target
 from ztp_server.errors import TooMany
 from ztp_server.render import Renderer
 from ztp_server.services.edits import checked_reason
+from ztp_server.services.given_phones import with_borrowed_lines
 from ztp_server.services.phone_export import Filters, require_reveal
 from ztp_server.services.phone_list import PhoneList, read_filter
 from ztp_server.services.registrar_accounts import Accounts, Places
@@ -165,11 +166,8 @@ async def _phones(session: Session, ids: Sequence[str]) -> AsyncIterator[tuple[P
         found = await session.phones.get_many(ids[start : start + _BATCH])
         users = sorted({phone.user for phone in found if phone.category == "remote" and phone.user})
         extensions = await session.users.extensions(users) if users else {}
-        lines = await session.users.lines_of({phone.borrows_from for phone in found} - {""})
-        for phone in found:
-            # Lines of its own are accounts whether its user is logged in or not.
-            own = replace(phone, lines=lines.get(phone.borrows_from, ())) if phone.borrows_from else phone
-            yield own, extensions.get(phone.user, "")
+        for phone in await with_borrowed_lines(session, found):
+            yield phone, extensions.get(phone.user, "")
 
 
 def _shown(filters: Filters) -> dict[str, str]:
